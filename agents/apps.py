@@ -1,0 +1,9 @@
+"""Django's entry to the room."""
+
+from django.apps import AppConfig
+
+
+class AgentsConfig(AppConfig):
+    """Registers agents with Django."""
+
+    name = "agents"

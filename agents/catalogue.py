@@ -1,0 +1,68 @@
+"""Providers, models offered and agent templates: data, no Django."""
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+CUSTOM: Final = "custom"
+ECHO: Final = "echo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """A company (or the owner's own server) that answers completions.
+
+    ``base_url`` is in the form that the provider's own SDK takes. ``models`` are those we offer by name,
+    the first being the suggestion.
+    """
+
+    id: str
+    name: str
+    base_url: str
+    key_prefix: str
+    note: str
+    models: tuple[str, ...]
+    eu_hosted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """A kind of agent to start from, with its usual month (tokens) and the tier that suits it."""
+
+    id: str
+    name: str
+    description: str
+    tokens_input: int
+    tokens_output: int
+    tier: str
+
+
+# Answers without a key or a network, for trying the product out; offered only where an address is set for it.
+ECHO_PROVIDER: Final = Provider(
+    id=ECHO,
+    name="Echo (built in)",
+    base_url="",
+    key_prefix="",
+    note="Repeats what it is told, for trying things out",
+    models=("echo-1",),
+)
+
+
+@cache
+def _data() -> dict[str, Any]:
+    return tomllib.loads(Path(__file__).with_name("catalogue.toml").read_text())
+
+
+@cache
+def providers() -> dict[str, Provider]:
+    """Return every provider by its id, in the order in which they are offered."""
+    rows = [Provider(**{**row, "models": tuple(row["models"])}) for row in _data()["provider"]]
+    return {row.id: row for row in [*rows, ECHO_PROVIDER]}
+
+
+@cache
+def templates() -> dict[str, Template]:
+    """Return every agent template by its id."""
+    return {row["id"]: Template(**row) for row in _data()["template"]}

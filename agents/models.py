@@ -1,0 +1,321 @@
+"""Workspaces and their people, agents, keys and tokens, and who changed what."""
+
+import hashlib
+import secrets
+import uuid
+from datetime import timedelta
+from typing import Any, ClassVar, Self
+
+from django.contrib.auth.models import AbstractUser, UserManager
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from agents.catalogue import providers
+from agents.crypto import Secret
+from agents.fields import SealedField, key_ring
+
+INVITATION_LIFE = timedelta(days=7)
+HINTED_LENGTH = 16  # a shorter key would be given away by its hint
+
+
+class PeopleManager(UserManager["User"]):
+    """Makes users who are known by their e-mail address."""
+
+    def _create_user(self, email: str, password: str | None, **extra: Any) -> "User":
+        user = self.model(email=self.normalize_email(email), **extra)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_user(  # type: ignore[override]
+        self, email: str, password: str | None = None, **extra: Any
+    ) -> "User":
+        """Create somebody who can log in."""
+        return self._create_user(email, password, **extra)
+
+    def create_superuser(  # type: ignore[override]
+        self, email: str, password: str | None = None, **extra: Any
+    ) -> "User":
+        """Create a member of staff who may do everything in the admin."""
+        return self._create_user(email, password, **{"is_staff": True, "is_superuser": True, **extra})
+
+
+class User(AbstractUser):
+    """Somebody who logs in with an e-mail address."""
+
+    username = None  # type: ignore[assignment]
+    email = models.EmailField(_("e-mail address"), unique=True)
+    language = models.CharField(max_length=5, blank=True, default="")
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+    objects: ClassVar[PeopleManager] = PeopleManager()  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        return self.email
+
+
+class Workspace(models.Model):
+    """A customer: the company whose agents, keys, usage and invoices belong together."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(_("name"), max_length=120)
+    created_at = models.DateTimeField(auto_now_add=True)
+    members = models.ManyToManyField(User, through="Member", related_name="workspaces")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Role(models.TextChoices):
+    """What a member may do."""
+
+    OWNER = "owner", _("Owner")
+    ADMIN = "admin", _("Admin")
+    BILLING = "billing", _("Billing")
+    MEMBER = "member", _("Member")
+
+
+class Member(models.Model):
+    """A person's place in a workspace."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["workspace", "user"], name="one_membership_a_person"),
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="member_role_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} ({self.role})"
+
+    @property
+    def manages_agents(self) -> bool:
+        """May create, change and delete agents, keys and tokens."""
+        return self.role in {Role.OWNER, Role.ADMIN, Role.MEMBER}
+
+    @property
+    def manages_people(self) -> bool:
+        """May invite, change and remove members, and hold workspace tokens."""
+        return self.role in {Role.OWNER, Role.ADMIN}
+
+
+def digest(token: str) -> str:
+    """Return what is stored of a token: its SHA-256 in hex. Enough for secrets of 256 random bits."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+class Invitation(models.Model):
+    """An offer of a place in a workspace, sent by e-mail and good for seven days."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="invitations")
+    email = models.EmailField()
+    role = models.CharField(max_length=10, choices=Role)
+    token_digest = models.CharField(max_length=64, unique=True)
+    invited_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    accepted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workspace", "email"], condition=Q(accepted_at=None), name="one_open_invitation_an_address"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.email} to {self.workspace}"
+
+    @property
+    def expires_at(self) -> Any:
+        """When the link stops working (UTC)."""
+        return self.created_at + INVITATION_LIFE
+
+
+class ProviderKey(models.Model):
+    """A customer's key at a provider, sealed. Several agents may use it.
+
+    The secret is bound to this row, its provider and its base URL: it opens nowhere else, so that nobody can
+    redirect a saved key to an address of their own.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="provider_keys")
+    name = models.CharField(_("name"), max_length=80, blank=True)
+    provider = models.CharField(max_length=20)
+    base_url = models.CharField(max_length=500, blank=True)
+    sealed_secret = SealedField(editable=False)
+    hint = models.CharField(max_length=12, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.name or self.provider} {self.hint}"
+
+    @property
+    def context(self) -> str:
+        """The place that the sealed secret belongs to."""
+        return f"agents.ProviderKey:{self.pk}:{self.provider}:{self.base_url}"
+
+    def seal(self, secret: str) -> None:
+        """Put ``secret`` under seal in this row and keep its hint (``sk-…wxyz``). Doesn't save."""
+        self.sealed_secret = key_ring().seal(secret, context=self.context)
+        self.hint = hint(secret)
+
+    def open(self) -> Secret:
+        """Return the secret.
+
+        Raises:
+            CannotOpen: when the row was tampered with or its key left the ring.
+        """
+        return key_ring().open(self.sealed_secret, context=self.context)
+
+    @property
+    def provider_name(self) -> str:
+        """The provider as people know it."""
+        known = providers().get(self.provider)
+        return known.name if known else self.provider
+
+
+def hint(secret: str) -> str:
+    """Return how a saved key shows: its first three and last four characters, or less of a short one."""
+    if not secret:
+        return ""
+    return f"{secret[:3]}…{secret[-4:]}" if len(secret) >= HINTED_LENGTH else "…"
+
+
+class Mode(models.TextChoices):
+    """Whose keys an agent runs on."""
+
+    BYOKEY = "byokey", _("Your own key")
+    MANAGED = "managed", _("Managed")
+
+
+class AgentQuerySet(models.QuerySet["Agent"]):
+    """Agents that are still there, and who may see them."""
+
+    def living(self) -> Self:
+        """Leave out deleted agents."""
+        return self.filter(deleted_at=None)
+
+    def visible_to(self, user: Any) -> Self:
+        """Keep the agents of the workspaces that ``user`` belongs to."""
+        return self.living().filter(workspace__memberships__user=user)
+
+
+class Agent(models.Model):
+    """An AI agent: what its requests are answered with."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="agents")
+    name = models.CharField(_("name"), max_length=80)
+    template = models.CharField(max_length=40, blank=True)
+    mode = models.CharField(max_length=10, choices=Mode, default=Mode.BYOKEY)
+    provider = models.CharField(max_length=20, blank=True)
+    model = models.CharField(max_length=200, blank=True)
+    provider_key = models.ForeignKey(
+        ProviderKey, on_delete=models.SET_NULL, null=True, blank=True, related_name="agents"
+    )
+    paused_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = AgentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "id"]
+        constraints = [models.CheckConstraint(condition=Q(mode__in=Mode.values), name="agent_mode_known")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def paused(self) -> bool:
+        """Whether its requests are refused for now."""
+        return self.paused_at is not None
+
+    @property
+    def ready(self) -> bool:
+        """Whether a request could be answered: it has a key to go with."""
+        return self.provider_key_id is not None
+
+
+class Token(models.Model):
+    """A bearer token: shown once, kept as a digest."""
+
+    PREFIX: ClassVar[str]
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(_("name"), max_length=80, blank=True)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    prefix = models.CharField(max_length=24, editable=False)
+    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        abstract = True
+        ordering = ["-created_at", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.prefix}…"
+
+    def mint(self) -> Secret:
+        """Give this row a fresh token and return it; only its digest and first characters stay. Doesn't save."""
+        token = self.PREFIX + secrets.token_urlsafe(32)
+        self.digest, self.prefix = digest(token), token[: len(self.PREFIX) + 6]
+        return Secret(token)
+
+    def touch(self) -> None:
+        """Note that the token was used, at most once a minute."""
+        now = timezone.now()
+        if self.last_used_at is None or now - self.last_used_at > timedelta(minutes=1):
+            type(self)._default_manager.filter(pk=self.pk).update(last_used_at=now)
+
+
+class AgentToken(Token):
+    """What an agent shows to the gateway."""
+
+    PREFIX = "vtl_agent_"
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="tokens")
+
+
+class WorkspaceToken(Token):
+    """What a program shows to the management API."""
+
+    PREFIX = "vtl_ws_"
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="tokens")
+
+
+class AuditEntry(models.Model):
+    """One change of a key, token, plan, member or ceiling: who, what, when. Written once."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="audit_entries")
+    at = models.DateTimeField(auto_now_add=True)
+    actor = models.CharField(max_length=254)
+    action = models.CharField(max_length=40)
+    target = models.CharField(max_length=120)
+    detail = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["-at", "-id"]
+        verbose_name_plural = "audit entries"
+
+    def __str__(self) -> str:
+        return f"{self.actor} {self.action} {self.target}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Insert; a written entry never changes."""
+        if not self._state.adding:
+            raise TypeError("an audit entry can't be changed")
+        super().save(*args, **kwargs)

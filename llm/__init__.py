@@ -1,0 +1,1 @@
+"""The gateway: one request in, the right provider's answer out, one usage record written."""

@@ -1,0 +1,1 @@
+"""Adapters: one file a way of speaking, none knowing of another."""

@@ -1,0 +1,1 @@
+"""OpenAI's dialect into Anthropic's and back. Pure: values in, values out."""

@@ -1,0 +1,1 @@
+"""The token meter: usage, as fact."""

@@ -1,0 +1,286 @@
+"""The journal: a record is on disk before its answer ends, and reaches the store exactly once.
+
+Records are appended to a segment, a file of JSON lines that one process holds locked. A thread writes what has
+gathered and syncs it to disk in one go (group commit), then lets the waiting answers end. Every half second the
+segment is closed and becomes *ready*; another thread ships ready segments to the store and removes them. While
+the store is away they gather on disk. A process that dies leaves a segment without a lock behind, which the next
+one to look adopts. Shipping twice is harmless: the store knows the ids.
+
+    NAME.open    being written, locked by its writer
+    NAME.ready   complete, waiting for the store
+    NAME.bad     lines that the store can't ever hold, kept for a person to look at
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+import structlog
+
+from metering.store.base import BadRecord, StoreUnavailable
+
+ROTATE_AFTER: Final = 0.5  # seconds
+ROTATE_AT: Final = 8 * 1024 * 1024  # bytes
+BATCH: Final = 2_000  # records in one statement
+ADOPT_EVERY: Final = 5.0  # seconds
+LONGEST_PAUSE: Final = 5.0  # seconds between attempts while the store is away
+
+log = structlog.get_logger(__name__)
+
+Append = Callable[[Sequence[bytes]], int]
+
+
+class JournalClosed(Exception):
+    """The process is going down; nothing more is taken."""
+
+
+class Journal:
+    """One process's journal. ``write`` from the event loop; everything else happens in two threads."""
+
+    def __init__(self, directory: Path, *, append: Append) -> None:
+        """Use ``directory`` (made if need be, shared by all processes) and ship with ``append``."""
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        self._append = append
+        self._waiting: deque[tuple[bytes, asyncio.Future[None]]] = deque()
+        self._wake = threading.Event()
+        self._ship = threading.Event()
+        self._closing = False
+        self._threads = [
+            threading.Thread(target=target, name=f"journal-{target.__name__}", daemon=True)
+            for target in (self._write_forever, self._ship_forever)
+        ]
+
+    def start(self) -> None:
+        """Begin to write and ship; adopt what a dead process left."""
+        for thread in self._threads:
+            thread.start()
+
+    def write(self, line: bytes) -> "asyncio.Future[None]":
+        """Take a record (JSON, no line break); the future is done when it's on disk, or failed if it can't be.
+
+        The record is taken even if nobody waits for the future.
+
+        Raises:
+            JournalClosed: after :meth:`close`.
+        """
+        if self._closing:
+            raise JournalClosed
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((line, done))
+        if not self._wake.is_set():
+            self._wake.set()
+        return done
+
+    def close(self, *, within: float = 10.0) -> None:
+        """Write what was taken, try for ``within`` seconds to ship it, and stop. What is left stays on disk."""
+        self._closing = True
+        self._wake.set()
+        self._ship.set()
+        deadline = time.monotonic() + within
+        for thread in self._threads:
+            thread.join(max(deadline - time.monotonic(), 0.1))
+
+    # --- writing --------------------------------------------------------------------------------
+
+    def _write_forever(self) -> None:
+        segment: Segment | None = None
+        while True:
+            self._wake.wait(ROTATE_AFTER if segment else None)
+            self._wake.clear()
+            # Taken one by one: popleft is atomic, while the event loop goes on appending.
+            waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            if waiting:
+                segment = self._commit(segment, waiting)
+            if segment and (self._closing or segment.due()):
+                segment.finish()
+                segment = None
+                self._ship.set()
+            if self._closing and not self._waiting:
+                return
+
+    def _commit(
+        self, segment: "Segment | None", waiting: "list[tuple[bytes, asyncio.Future[None]]]"
+    ) -> "Segment | None":
+        lines = [line for line, _done in waiting]
+        failure: Exception | None = None
+        try:
+            segment = segment or Segment.create(self._directory)
+            segment.write(lines)
+        except OSError as error:
+            log.error("journal_unwritable", error=str(error), records=len(lines))
+            if segment:
+                segment.finish()
+                segment = None
+            failure = self._straight_to_store(lines, error)
+        _resolve([done for _line, done in waiting], failure)
+        return segment
+
+    def _straight_to_store(self, lines: list[bytes], error: OSError) -> Exception | None:
+        # No disk to write to: the store itself is the next best place that survives a crash.
+        try:
+            self._append(lines)
+        except (StoreUnavailable, BadRecord):
+            return error
+        return None
+
+    # --- shipping -------------------------------------------------------------------------------
+
+    def _ship_forever(self) -> None:
+        pause = 0.0
+        while not self._closing:
+            self._ship.wait(pause or ADOPT_EVERY)
+            self._ship.clear()
+            pause = self._ship_once(pause)
+        self._threads[0].join(5)
+        self._ship_once(0.0)
+
+    def _ship_once(self, pause: float) -> float:
+        try:
+            ship(self._directory, append=self._append)
+        except StoreUnavailable as error:
+            log.warning("store_unavailable", error=str(error), waiting=len(list(self._directory.glob("*.ready"))))
+            return min(max(pause * 2, 0.25), LONGEST_PAUSE)
+        except Exception:
+            log.exception("shipping_failed")
+            return LONGEST_PAUSE
+        return 0.0
+
+
+class Segment:
+    """A file of records that this process holds locked while it writes."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+        self._size = 0
+        self._opened = time.monotonic()
+
+    @classmethod
+    def create(cls, directory: Path) -> "Segment":
+        """Start a segment. Its final name appears once it is locked, so that nobody adopts it by mistake."""
+        path = directory / f"{time.time_ns():020}-{os.getpid()}-{uuid4().hex[:8]}.open"
+        draft = path.with_suffix(".draft")
+        descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        draft.rename(path)
+        sync_directory(directory)
+        return cls(path, descriptor)
+
+    def write(self, lines: Sequence[bytes]) -> None:
+        """Append ``lines`` and wait until the disk has them.
+
+        Raises:
+            OSError: when the disk won't; the segment is then as it was before.
+        """
+        data = b"\n".join(lines) + b"\n"
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+            os.fdatasync(self._descriptor)
+        except OSError:
+            os.ftruncate(self._descriptor, self._size)
+            raise
+        self._size += len(data)
+
+    def due(self) -> bool:
+        """Tell whether it's time to hand the segment over."""
+        return self._size >= ROTATE_AT or time.monotonic() - self._opened >= ROTATE_AFTER
+
+    def finish(self) -> None:
+        """Hand the segment over to whoever ships."""
+        self._path.rename(self._path.with_suffix(".ready"))
+        os.close(self._descriptor)
+
+
+def ship(directory: Path, *, append: Append) -> int:
+    """Store the records of every ready or orphaned segment, oldest first; return how many were new.
+
+    Raises:
+        StoreUnavailable: when the store is away; segments stay where they are.
+    """
+    return sum(
+        _ship_segment(path, append) for path in sorted(directory.glob("*.ready")) + sorted(directory.glob("*.open"))
+    )
+
+
+def _ship_segment(path: Path, append: Append) -> int:
+    new = 0
+    with _claimed(path) as data:
+        if data is None:
+            return 0
+        # What follows the last line break was cut off by a crash before its answer could end.
+        lines = data.split(b"\n")[:-1]
+        for start in range(0, len(lines), BATCH):
+            new += _append_or_set_aside(path, lines[start : start + BATCH], append)
+        path.unlink()
+    return new
+
+
+def _append_or_set_aside(path: Path, lines: Sequence[bytes], append: Append) -> int:
+    """Store ``lines``; halve a batch that can't be stored until the bad lines are alone, and set those aside."""
+    try:
+        return append(lines)
+    except BadRecord as error:
+        if len(lines) > 1:
+            middle = len(lines) // 2
+            return sum(_append_or_set_aside(path, half, append) for half in (lines[:middle], lines[middle:]))
+        log.error("record_set_aside", segment=path.stem, error=str(error))
+        with path.with_suffix(".bad").open("ab") as bad:
+            bad.write(lines[0] + b"\n")
+            bad.flush()
+            os.fsync(bad.fileno())
+        return 0
+
+
+@contextlib.contextmanager
+def _claimed(path: Path) -> Iterator[bytes | None]:
+    """Hold the segment while shipping it; give None when somebody else does, or it has gone."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield None
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Between opening and locking, its writer may have handed it over, or another shipper removed it.
+        still_there = path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino
+        yield path.read_bytes() if still_there else None
+    except BlockingIOError:
+        yield None
+    finally:
+        os.close(descriptor)
+
+
+def _resolve(futures: "list[asyncio.Future[None]]", failure: Exception | None) -> None:
+    """Let the waiting answers end, on their own event loop."""
+
+    def settle() -> None:
+        for future in futures:
+            if future.done():
+                continue
+            if failure is None:
+                future.set_result(None)
+            else:
+                future.set_exception(failure)
+
+    with contextlib.suppress(RuntimeError):  # the loop is gone, and with it everybody who waited
+        futures[0].get_loop().call_soon_threadsafe(settle)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make a new name in ``directory`` survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,86 @@
+"""What a store of usage records does."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+from uuid import UUID
+
+from metering.models import UsageRecord
+from metering.periods import Month
+
+
+class StoreUnavailable(Exception):
+    """The database can't be reached or won't answer now: try again later, nothing was lost."""
+
+
+class BadRecord(Exception):
+    """At least one of the lines isn't a record that the table can hold; none of the batch was stored."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentUsage:
+    """One agent's month. Tokens, USD. ``unpriced`` counts the records whose cost nobody knows."""
+
+    agent_id: UUID
+    requests: int
+    tokens_input: int
+    tokens_output: int
+    cost_total: Decimal
+    price_total: Decimal
+    unpriced: int
+    failed: int
+    managed_tokens: int
+
+    @property
+    def tokens(self) -> int:
+        """Input and output together."""
+        return self.tokens_input + self.tokens_output
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some records, the newest first, and where the next page begins (None at the end)."""
+
+    records: Sequence[UsageRecord]
+    next_cursor: str | None
+
+
+class Store(Protocol):
+    """Appends records once each, and answers what they add up to."""
+
+    def append(self, lines: Sequence[bytes]) -> int:
+        """Store records given as JSON (``metering.record.Record``); return how many were new.
+
+        A record whose id is there already is left alone. All of a batch is stored, or nothing.
+
+        Raises:
+            StoreUnavailable: when the database is away.
+            BadRecord: when a line can't be stored whatever the weather.
+        """
+        ...
+
+    def usage(self, *, workspace_id: UUID, month: Month) -> list[AgentUsage]:
+        """Return what each agent of the workspace used in the month, those with records only."""
+        ...
+
+    def records(
+        self,
+        *,
+        workspace_id: UUID,
+        month: Month | None = None,
+        agent_id: UUID | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page:
+        """Return a page of the workspace's records, the newest first.
+
+        Raises:
+            ValueError: for a cursor that no page gave.
+        """
+        ...
+
+    def first_record_at(self, *, workspace_id: UUID) -> datetime | None:
+        """Return when the workspace's oldest record is from."""
+        ...

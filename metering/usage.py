@@ -1,0 +1,51 @@
+"""Token counts in disjoint parts. Plain arithmetic.
+
+Anthropic leaves cached tokens out of ``input_tokens``; OpenAI counts them in ``prompt_tokens``. The parts here
+don't overlap, so neither habit reaches an invoice: each token is in exactly one of them.
+"""
+
+import os
+import time
+from dataclasses import dataclass
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What one request used, in tokens. The parts are disjoint.
+
+    ``input`` was read afresh, ``cache_read`` came from the provider's cache, ``cache_write_5m`` and
+    ``cache_write_1h`` were put into it for that long; ``output`` is the answer without ``reasoning``.
+    """
+
+    input: int = 0
+    cache_read: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+    output: int = 0
+    reasoning: int = 0
+
+    @property
+    def tokens_input(self) -> int:
+        """All input, cached included."""
+        return self.input + self.cache_read + self.cache_write_5m + self.cache_write_1h
+
+    @property
+    def cache_write(self) -> int:
+        """All that was written to the provider's cache."""
+        return self.cache_write_5m + self.cache_write_1h
+
+    @property
+    def tokens_output(self) -> int:
+        """All output, reasoning included."""
+        return self.output + self.reasoning
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
+
+
+def record_id() -> UUID:
+    """Return a fresh id for a record: a UUID of version 7 (RFC 9562), so that ids grow with time."""
+    value = (int(time.time_ns() // 1_000_000) & 0xFFFFFFFFFFFF) << 80 | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | 0x7 << 76
+    return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)

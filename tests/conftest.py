@@ -1,0 +1,72 @@
+"""The cast: Elena, Alex, Maya and Stefan, each with a workspace of their own."""
+
+from dataclasses import dataclass
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from agents import services
+from agents.models import Agent, User, Workspace
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(autouse=True)
+def _plain_settings(settings):
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.AXES_ENABLED = False
+
+
+@dataclass
+class Person:
+    user: User
+    workspace: Workspace
+
+    def client(self) -> Client:
+        """Return a browser in which they are logged in."""
+        client = Client()
+        client.force_login(self.user, backend=settings.AUTHENTICATION_BACKENDS[1])
+        return client
+
+
+def person(name: str) -> Person:
+    user = User.objects.create_user(f"{name.lower()}@{name.lower()}.example", PASSWORD, first_name=name)
+    return Person(user=user, workspace=services.create_workspace(name=f"{name} & Co", owner=user))
+
+
+@pytest.fixture
+def elena(db) -> Person:
+    """Owns a small company, isn't technical."""
+    return person("Elena")
+
+
+@pytest.fixture
+def alex(db) -> Person:
+    """A technical founder with a key of his own."""
+    return person("Alex")
+
+
+@pytest.fixture
+def maya(db) -> Person:
+    """A builder."""
+    return person("Maya")
+
+
+@pytest.fixture
+def stefan(db) -> Person:
+    """Enterprise, on his own keys."""
+    return person("Stefan")
+
+
+@pytest.fixture
+def bot(alex) -> Agent:
+    """Alex's agent, on OpenAI with a key of his."""
+    agent = services.create_agent(workspace=alex.workspace, name="Support Bot", by=alex.user, model="gpt-4o-mini")
+    key = services.save_key(workspace=alex.workspace, provider="openai", secret="sk-alex-0123456789-wxyz", by=alex.user)
+    services.use_key(agent=agent, key=key, by=alex.user)
+    return agent

@@ -1,0 +1,16 @@
+"""The Celery application: what runs beside requests, and when."""
+
+import os
+
+from celery import Celery
+from celery.schedules import crontab
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vutler.settings")
+
+app = Celery("vutler")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+app.conf.beat_schedule = {
+    "adopt-journals": {"task": "metering.tasks.adopt_journals", "schedule": 60.0},
+    "forget-expired": {"task": "agents.tasks.forget_expired", "schedule": crontab(hour="3", minute="17")},
+}

@@ -1,0 +1,66 @@
+"""The environment, read once: every variable of ``docs/run.md`` and nothing else.
+
+Settings import from here; nothing else reads ``os.environ``.
+"""
+
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+
+DEBUG: bool = env.bool("DEBUG", default=False)
+VAR_DIR: Path = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).resolve()
+VAR_DIR.mkdir(parents=True, exist_ok=True)
+
+DATABASE_URL: str = env.str("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'vutler.sqlite3'}")
+METER_DATABASE_URL: str = env.str("METER_DATABASE_URL", default="") or DATABASE_URL
+REDIS_URL: str = env.str("REDIS_URL", default="")
+
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+ALLOW_PRIVATE_ENDPOINTS: bool = env.bool("ALLOW_PRIVATE_ENDPOINTS", default=False)
+
+EMAIL_URL: str = env.str("EMAIL_URL", default="consolemail://")
+DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default="Vutler <hello@localhost>")
+
+# The scheme that visitors use. Links in e-mails and the Secure flag of cookies follow it.
+HTTPS: bool = env.bool("HTTPS", default=not DEBUG)
+
+
+def required(name: str, *, hint: str) -> str:
+    """Return the variable ``name``, or refuse to start with a message that says what to do.
+
+    Raises:
+        ImproperlyConfigured: when the variable is missing or empty.
+    """
+    value: str = env.str(name, default="")
+    if not value:
+        raise ImproperlyConfigured(f"{name} is not set. {hint}")
+    return value
+
+
+SECRET_KEY: str = required(
+    "SECRET_KEY",
+    hint='Set it to a long random string, for example: python -c "import secrets; print(secrets.token_urlsafe(64))". '
+    "`make run` makes one for you in VAR_DIR.",
+)
+FIELD_ENCRYPTION_KEYS: list[str] = [
+    key.strip()
+    for key in required(
+        "FIELD_ENCRYPTION_KEYS",
+        hint="It seals the providers' keys at rest. Make one with: "
+        'python -c "import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())". '
+        "`make run` makes one for you in VAR_DIR.",
+    ).split(",")
+    if key.strip()
+]
+
+
+def provider_base_url(provider: str, default: str) -> str:
+    """Return where ``provider`` is reached: ``<PROVIDER>_BASE_URL`` or its own address."""
+    url: str = env.str(f"{provider.upper()}_BASE_URL", default="") or default
+    return url.rstrip("/")
