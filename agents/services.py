@@ -92,6 +92,14 @@ def invite(*, workspace: Workspace, email: str, role: str, by: User) -> tuple[In
     return invitation, token
 
 
+@transaction.atomic
+def revoke_invitation(*, invitation: Invitation, by: User) -> None:
+    """Withdraw an offer that wasn't taken up yet. Twice is once."""
+    deleted, _rows = Invitation.objects.filter(pk=invitation.pk, accepted_at=None).delete()
+    if deleted:
+        audit(workspace=invitation.workspace, by=by, action="member.uninvited", target=invitation.email)
+
+
 def open_invitation(token: str) -> Invitation | None:
     """Return the offer behind a link's token, unless it was taken up or has expired."""
     found = Invitation.objects.select_related("workspace").filter(token_digest=digest(token), accepted_at=None).first()
@@ -300,6 +308,17 @@ def use_key(*, agent: Agent, key: ProviderKey, by: Actor) -> None:
     agent.provider_key, agent.provider = key, key.provider
     agent.save()
     audit(workspace=agent.workspace, by=by, action="key.attached", target=agent, key=str(key))
+    _announce([agent.pk])
+
+
+@transaction.atomic
+def drop_key(*, agent: Agent, by: Actor) -> None:
+    """Leave the agent without a key; the key itself stays saved."""
+    if agent.provider_key is None:
+        return
+    audit(workspace=agent.workspace, by=by, action="key.detached", target=agent, key=str(agent.provider_key))
+    agent.provider_key = None
+    agent.save()
     _announce([agent.pk])
 
 

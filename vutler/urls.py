@@ -2,8 +2,12 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.i18n import set_language
 
 urlpatterns = [
     path("accounts/", include("allauth.urls")),
+    path("api/v1/", include(("vutler.api", "api"))),
     path("admin/", admin.site.urls),
+    path("language/", set_language, name="set_language"),
+    path("", include("agents.urls")),
 ]
