@@ -9,6 +9,8 @@ from django.test import Client
 from agents import services
 from agents.models import Agent, User, Workspace
 
+pytest_plugins = ["tests.echo"]
+
 PASSWORD = "correct horse battery"
 
 
