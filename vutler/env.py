@@ -27,6 +27,11 @@ ALLOW_PRIVATE_ENDPOINTS: bool = env.bool("ALLOW_PRIVATE_ENDPOINTS", default=Fals
 EMAIL_URL: str = env.str("EMAIL_URL", default="consolemail://")
 DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default="Vutler <hello@localhost>")
 
+# Where `make serve` listens.
+HOST: str = env.str("HOST", default="127.0.0.1")
+PORT: int = env.int("PORT", default=8000)
+WORKERS: int = env.int("WORKERS", default=1)
+
 # The scheme that visitors use. Links in e-mails and the Secure flag of cookies follow it.
 HTTPS: bool = env.bool("HTTPS", default=not DEBUG)
 
