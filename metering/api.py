@@ -1,0 +1,151 @@
+"""The management API of usage: the month's sums, and the records behind them."""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import exceptions, status
+from rest_framework.generics import get_object_or_404
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
+from rest_framework.views import APIView
+
+from agents.authentication import caller_of
+from agents.models import Agent, Workspace
+from metering.periods import Month
+from metering.serializers import RecordPageSerializer, UsageSerializer
+from metering.store import AgentUsage, Page, StoreUnavailable, get_store
+
+BYOKEY: Final = "byokey"
+PAGE_SIZE: Final = 50
+LARGEST_PAGE: Final = 200
+MONTH: Final = OpenApiParameter("month", OpenApiTypes.STR, description="A month in UTC, such as 2026-02.")
+
+
+class MeterAway(exceptions.APIException):
+    """The meter's database doesn't answer."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_code = "meter_unavailable"
+    default_detail = gettext_lazy("Usage can't be read right now. Nothing is lost; try again in a minute.")
+
+
+class Usage(APIView):
+    """What each agent used in a month (the current one unless told), and all of them together."""
+
+    @extend_schema(tags=["usage"], parameters=[MONTH], responses=UsageSerializer)
+    def get(self, request: Request) -> Response:
+        """Answer with a row for each agent that is there, or was and used something."""
+        workspace = caller_of(request).workspace
+        month = _month(request) or Month.of(timezone.now())
+        try:
+            used = {each.agent_id: each for each in get_store().usage(workspace_id=workspace.pk, month=month)}
+        except StoreUnavailable:
+            raise MeterAway from None
+        rows = [_row(agent, used.get(agent.pk)) for agent in _agents(workspace, used)]
+        return Response(UsageSerializer({"month": str(month), "agents": rows, "totals": _totals(rows)}).data)
+
+
+class Records(APIView):
+    """The meter's records, the newest first."""
+
+    @extend_schema(
+        tags=["usage"],
+        parameters=[
+            MONTH,
+            OpenApiParameter("agent", OpenApiTypes.UUID, description="Only this agent's."),
+            OpenApiParameter("cursor", OpenApiTypes.STR, description="As `next` has it."),
+            OpenApiParameter("page_size", OpenApiTypes.INT, description="50 unless told, 200 at most."),
+        ],
+        responses=RecordPageSerializer,
+    )
+    def get(self, request: Request) -> Response:
+        """Answer with a page of the workspace's records."""
+        workspace, wanted = caller_of(request).workspace, request.query_params
+        agent_id = _agent_id(workspace, wanted["agent"]) if wanted.get("agent") else None
+        try:
+            page = get_store().records(
+                workspace_id=workspace.pk,
+                month=_month(request),
+                agent_id=agent_id,
+                cursor=wanted.get("cursor") or None,
+                limit=_page_size(wanted.get("page_size", "")),
+            )
+        except StoreUnavailable:
+            raise MeterAway from None
+        except ValueError:
+            raise exceptions.ValidationError({"cursor": _("Take the cursor from another page's next.")}) from None
+        shown = {"next": _next(request, page), "previous": None, "results": page.records}
+        return Response(RecordPageSerializer(shown).data)
+
+
+def _month(request: Request) -> Month | None:
+    text = request.query_params.get("month")
+    if not text:
+        return None
+    try:
+        return Month.parse(text)
+    except ValueError:
+        raise exceptions.ValidationError({"month": _("Write the month as 2026-02.")}) from None
+
+
+def _agent_id(workspace: Workspace, agent_id: str) -> UUID:
+    # A deleted agent's records are still there to be read.
+    found: Agent = get_object_or_404(Agent.objects.filter(workspace=workspace), pk=agent_id)
+    return found.pk
+
+
+def _page_size(text: str) -> int:
+    wanted = int(text) if text.isdecimal() and len(text) < len(str(LARGEST_PAGE)) + 1 else PAGE_SIZE
+    return min(max(wanted, 1), LARGEST_PAGE)
+
+
+def _next(request: Request, page: Page) -> str | None:
+    return page.next_cursor and replace_query_param(request.build_absolute_uri(), "cursor", page.next_cursor)
+
+
+def _agents(workspace: Workspace, used: Iterable[UUID]) -> Iterable[Agent]:
+    return Agent.objects.filter(Q(deleted_at=None) | Q(pk__in=list(used)), workspace=workspace).order_by("name", "pk")
+
+
+def _row(agent: Agent, used: AgentUsage | None) -> dict[str, Any]:
+    """Return the agent's line. Its tokens are on its owner's key: no allowance, no overage."""
+    return {
+        "id": agent.pk,
+        "name": agent.name,
+        "tier": BYOKEY,
+        "requests": used.requests if used else 0,
+        "tokens_input": used.tokens_input if used else 0,
+        "tokens_output": used.tokens_output if used else 0,
+        "tokens": used.tokens if used else 0,
+        "cost_total": _known_cost(used) if used else Decimal(0),
+        "unpriced": used.unpriced if used else 0,
+        "price_total": used.price_total if used else Decimal(0),
+        "included_tokens": 0,
+        "overage_tokens": 0,
+        "overage": Decimal(0),
+    }
+
+
+def _known_cost(used: AgentUsage) -> Decimal | None:
+    return None if used.unpriced == used.requests else used.cost_total
+
+
+def _totals(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    counts = ("requests", "tokens_input", "tokens_output", "tokens", "unpriced", "included_tokens", "overage_tokens")
+    known = [row["cost_total"] for row in rows if row["requests"] and row["cost_total"] is not None]
+    unknown = any(row["cost_total"] is None for row in rows)
+    return {
+        **{name: sum(row[name] for row in rows) for name in counts},
+        "cost_total": None if unknown and not known else sum(known, Decimal(0)),
+        "price_total": sum((row["price_total"] for row in rows), Decimal(0)),
+        "overage": sum((row["overage"] for row in rows), Decimal(0)),
+    }
