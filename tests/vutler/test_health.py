@@ -1,0 +1,38 @@
+"""What a load balancer learns."""
+
+import os
+
+from django.test import Client
+
+from tests.backends import free_port
+
+
+def test_a_process_that_is_up_says_so_without_looking_at_anything(client: Client):
+    answer = client.get("/healthz")
+    assert (answer.status_code, answer.content) == (200, b"ok")
+
+
+def test_a_server_with_all_its_parts_is_ready(client: Client, db, settings):
+    settings.REDIS_URL = os.environ["TEST_REDIS_URL"]
+    answer = client.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json() == {"ready": True, "database": "ok", "journal": "ok", "redis": "ok"}
+
+
+def test_without_redis_in_the_environment_nobody_asks_for_it(client: Client, db):
+    assert client.get("/readyz").json() == {"ready": True, "database": "ok", "journal": "ok"}
+
+
+def test_a_server_that_lost_redis_sends_traffic_elsewhere(client: Client, db, settings):
+    settings.REDIS_URL = f"redis://127.0.0.1:{free_port()}/0"
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["redis"] == "can't be reached: ConnectionError"
+
+
+def test_a_server_that_cannot_write_its_journal_is_not_ready(client: Client, db, settings, tmp_path):
+    (tmp_path / "taken").write_text("a file where the directory should be")
+    settings.JOURNAL_DIR = tmp_path / "taken"
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json() == {"ready": False, "database": "ok", "journal": "can't be written: FileExistsError"}
