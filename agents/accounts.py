@@ -3,9 +3,11 @@
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from django.core.mail import EmailMultiAlternatives
 from django.http import HttpRequest
 
 from agents import services
+from agents.mail import dress
 from agents.models import Invitation
 
 INVITATION_KEY = "invitation"
@@ -13,6 +15,19 @@ INVITATION_KEY = "invitation"
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     """Sign-up, log-in and their e-mails."""
+
+    def render_mail(self, *args: Any, **kwargs: Any) -> EmailMultiAlternatives:
+        """Return the text e-mail with the product's HTML beside it."""
+        message: EmailMultiAlternatives = super().render_mail(*args, **kwargs)
+        dress(message)
+        return message
+
+    def is_email_verified(self, request: HttpRequest, email: str) -> bool:
+        """Tell whether signing up needs no proof of the address: the invitation's link went there."""
+        invited = remembered_invitation(request)
+        if invited and invited[0].email.lower() == email.lower():
+            return True
+        return bool(super().is_email_verified(request, email))
 
 
 def remember_invitation(request: HttpRequest, token: str) -> None:

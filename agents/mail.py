@@ -1,6 +1,8 @@
-"""The e-mails of this room. Text and HTML, in the reader's language as far as we know it."""
+"""How e-mails look, and the ones of this room. The text is written once; the HTML is made of it."""
 
-from django.core.mail import send_mail
+from dataclasses import dataclass
+
+from django.core.mail import EmailMultiAlternatives
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -10,17 +12,40 @@ from agents.crypto import Secret
 from agents.models import INVITATION_LIFE, Invitation
 
 
+@dataclass(frozen=True)
+class Paragraph:
+    """A paragraph of an e-mail. One that is nothing but a link becomes a button."""
+
+    text: str
+
+    @property
+    def is_link(self) -> bool:
+        """Whether this is a link alone."""
+        return self.text.startswith(("https://", "http://")) and not any(each.isspace() for each in self.text)
+
+
+def dress(message: EmailMultiAlternatives) -> None:
+    """Give a text e-mail its HTML side: paragraphs, buttons, and the last paragraph as the foot."""
+    *paragraphs, foot = [part.strip() for part in str(message.body).split("\n\n") if part.strip()]
+    page = render_to_string(
+        "account/email/page.html",
+        {"subject": message.subject, "paragraphs": [Paragraph(text) for text in paragraphs], "foot": foot},
+    )
+    message.attach_alternative(page, "text/html")
+
+
 def send_invitation(request: HttpRequest, *, invitation: Invitation, token: Secret) -> None:
     """Send the link that takes up an invitation."""
-    context = {
-        "offer": invitation,
-        "url": request.build_absolute_uri(reverse("agents:invitation", args=[token.reveal()])),
-        "days": INVITATION_LIFE.days,
-    }
-    send_mail(
-        subject=_("%(workspace)s invites you to Vutler") % {"workspace": invitation.workspace.name},
-        message=render_to_string("account/email/invitation_message.txt", context),
-        html_message=render_to_string("account/email/invitation_message.html", context),
-        from_email=None,
-        recipient_list=[invitation.email],
+    text = render_to_string(
+        "account/email/invitation_message.txt",
+        {
+            "offer": invitation,
+            "url": request.build_absolute_uri(reverse("agents:invitation", args=[token.reveal()])),
+            "days": INVITATION_LIFE.days,
+        },
     )
+    subject = _("%(workspace)s invites you to Vutler") % {"workspace": invitation.workspace.name}
+    # A workspace's name can't add headers: Django refuses line breaks in a subject, so they become spaces.
+    message = EmailMultiAlternatives(" ".join(subject.split()), text.strip(), to=[invitation.email])
+    dress(message)
+    message.send()

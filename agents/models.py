@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from agents.catalogue import providers
 from agents.crypto import Secret
 from agents.fields import SealedField, key_ring
+from agents.trail import say
 
 INVITATION_LIFE = timedelta(days=7)
 HINTED_LENGTH = 16  # a shorter key would be given away by its hint
@@ -313,6 +314,11 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.actor} {self.action} {self.target}"
+
+    @property
+    def sentence(self) -> str:
+        """What was done, in words, without who did it."""
+        return say(self.action, target=self.target, detail=self.detail)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Insert; a written entry never changes."""

@@ -1,11 +1,19 @@
 """What people type about themselves, their workspace and its members."""
 
+import contextlib
 from typing import Any
 
+from allauth.account.forms import SignupForm as AllauthSignupForm
+from allauth.core import context
 from django import forms
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from agents.models import Member, Role
+from agents import services
+from agents.accounts import remembered_invitation
+from agents.models import Member, Role, User
 
 ROLE_HELP = {
     Role.OWNER: _("Everything, other owners included"),
@@ -13,6 +21,38 @@ ROLE_HELP = {
     Role.BILLING: _("Sees usage and invoices"),
     Role.MEMBER: _("Agents and keys"),
 }
+
+
+class SignupForm(AllauthSignupForm):  # type: ignore[misc]
+    """Who signs up: with a company, which gets a workspace, or with an invitation, which has one already."""
+
+    company = forms.CharField(
+        label=_("Company"), max_length=120, widget=forms.TextInput(attrs={"autocomplete": "organization"})
+    )
+    field_order = ["email", "company", "password1"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.invitation, self._token = remembered_invitation(context.request) or (None, "")
+        self.fields["email"].label = _("E-mail address")
+        self.fields["email"].widget.attrs["autocomplete"] = "username"
+        if self.invitation:
+            del self.fields["company"]
+            # The invitation is for this address only; a disabled field takes nothing else from the browser.
+            self.fields["email"].disabled = True
+            self.initial["email"] = self.invitation.email
+
+    @transaction.atomic
+    def save(self, request: HttpRequest) -> User:
+        """Create the person, and the workspace or the place in one that goes with them."""
+        user: User = super().save(request)
+        if not self.invitation:
+            services.create_workspace(name=self.cleaned_data["company"], owner=user)
+            return user
+        # Withdrawn this very moment: they are asked to open a workspace of their own next.
+        with contextlib.suppress(ValidationError):
+            services.accept_invitation(token=self._token, user=user)
+        return user
 
 
 class WorkspaceForm(forms.Form):

@@ -4,6 +4,7 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
@@ -48,6 +49,7 @@ def _members_page(request: HttpRequest, me: Member, form: InvitationForm) -> Htt
         "form": form,
         "roles": grantable_roles(me),
         "invitation_days": INVITATION_LIFE.days,
+        "now": timezone.now(),
     }
     return render(request, "settings/members.html", context, status=422 if form.errors else 200)
 

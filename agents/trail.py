@@ -1,0 +1,40 @@
+"""What the audit trail's entries say in words. One line an action; the target and details fill it in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+SENTENCES = {
+    "workspace.created": _("opened the workspace %(target)s"),
+    "workspace.renamed": _("renamed the workspace from %(was)s to %(target)s"),
+    "member.invited": _("invited %(target)s as %(role)s"),
+    "member.uninvited": _("withdrew the invitation of %(target)s"),
+    "member.joined": _("joined as %(role)s"),
+    "member.role": _("changed the role of %(target)s from %(was)s to %(role)s"),
+    "member.removed": _("removed %(target)s, who was %(role)s"),
+    "agent.created": _("created the agent %(target)s"),
+    "agent.paused": _("paused the agent %(target)s"),
+    "agent.resumed": _("resumed the agent %(target)s"),
+    "agent.deleted": _("deleted the agent %(target)s"),
+    "key.saved": _("saved the key %(target)s"),
+    "key.replaced": _("replaced the key %(was)s with %(target)s"),
+    "key.attached": _("gave the agent %(target)s the key %(key)s"),
+    "key.detached": _("took the key %(key)s from the agent %(target)s"),
+    "key.deleted": _("deleted the key %(target)s"),
+    "token.created": _("made the token %(target)s %(name)s"),
+    "token.revoked": _("revoked the token %(target)s %(name)s"),
+}
+
+
+class _Blank(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def say(action: str, *, target: str, detail: Mapping[str, Any]) -> str:
+    """Return the sentence for an action, without its subject; an action without one shows as it is."""
+    if action not in SENTENCES:
+        return f"{action} {target}"
+    sentence: str = SENTENCES[action] % _Blank({**detail, "target": target})
+    return sentence.strip()
