@@ -48,7 +48,9 @@ def read(parts):
 def dispatched(stream):
     """What a browser would dispatch, written line by line from the standard: the data and names of events."""
     lines = re.split(rb"\r\n|\n|\r", stream.removeprefix(b"\xef\xbb\xbf"))
-    found, data, name = [], [], b""
+    found: list[tuple[bytes, bytes]] = []
+    data: list[bytes] = []
+    name = b""
     for line in lines[:-1]:
         field, _, value = line.partition(b":")
         if not line:
