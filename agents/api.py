@@ -20,7 +20,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from agents import services
 from agents.authentication import Caller, ManagesAgents, caller_of
-from agents.catalogue import ECHO, providers, templates
+from agents.catalogue import ECHO, offered, templates
 from agents.models import Agent, AgentToken, ProviderKey, Workspace
 from agents.pagination import Everything
 from agents.plans import plans
@@ -178,11 +178,7 @@ class Providers(Catalogue):
 
     def get_queryset(self) -> Any:
         """Return those that can be reached: the built-in one only where it has an address."""
-        return [
-            each
-            for each in providers().values()
-            if each.id != ECHO or settings.PROVIDER_BASE_URL(each.id, each.base_url)
-        ]
+        return offered(echo=bool(settings.PROVIDER_BASE_URL(ECHO, "")))
 
 
 @extend_schema(tags=["catalogues"])

@@ -82,7 +82,7 @@ class Records(APIView):
         except StoreUnavailable:
             raise MeterAway from None
         except ValueError:
-            raise exceptions.ValidationError({"cursor": _("Take the cursor from another page's next.")}) from None
+            raise exceptions.ValidationError({"cursor": [_("Take the cursor from another page's next.")]}) from None
         shown = {"next": _next(request, page), "previous": None, "results": page.records}
         return Response(RecordPageSerializer(shown).data)
 
@@ -94,7 +94,7 @@ def _month(request: Request) -> Month | None:
     try:
         return Month.parse(text)
     except ValueError:
-        raise exceptions.ValidationError({"month": _("Write the month as 2026-02.")}) from None
+        raise exceptions.ValidationError({"month": [_("Write the month as 2026-02.")]}) from None
 
 
 def _agent_id(workspace: Workspace, agent_id: str) -> UUID:

@@ -10,32 +10,7 @@ from agents import services
 from agents.models import Agent, AuditEntry, Member, ProviderKey, Role
 from llm import api as llm_api
 from llm.key_check import KeyCheck
-
-JSON = "application/json"
-
-
-class Program:
-    """Speaks JSON with a workspace token."""
-
-    def __init__(self, token: str) -> None:
-        self._client = Client(headers={"authorization": f"Bearer {token}"})
-
-    def get(self, path: str, **query):
-        return self._client.get(f"/api/v1/{path}", query)
-
-    def post(self, path: str, body=None):
-        return self._client.post(f"/api/v1/{path}", body or {}, content_type=JSON)
-
-    def patch(self, path: str, body):
-        return self._client.patch(f"/api/v1/{path}", body, content_type=JSON)
-
-    def delete(self, path: str):
-        return self._client.delete(f"/api/v1/{path}")
-
-
-def program_of(person) -> Program:
-    _token, secret = services.create_workspace_token(workspace=person.workspace, by=person.user, name="CI")
-    return Program(secret.reveal())
+from tests.agents.program import JSON, Program, program_of
 
 
 @pytest.fixture
@@ -70,7 +45,7 @@ def test_alex_creates_an_agent_with_a_key_in_one_request(program):
         "paused": False,
         "created_at": agent.created_at.isoformat().replace("+00:00", "Z"),
     }
-    assert agent.provider_key.open().reveal() == "ms-0123456789abcdef"
+    assert ProviderKey.objects.get(pk=shown["key"]).open().reveal() == "ms-0123456789abcdef"
 
 
 def test_what_a_program_did_is_in_the_audit_under_its_token(program, alex):
@@ -192,13 +167,14 @@ def test_a_body_of_twenty_megabytes(program):
 
 
 @pytest.fixture
-def custom(program) -> dict:
+def custom(program) -> dict[str, str]:
     """Alex's agent on a server of his own, with a key."""
     answer = program.post(
         "agents/",
         {"name": "Own", "provider": "custom", "base_url": "https://llm.alex.example/v1", "api_key": "own-secret"},
     )
-    return answer.json()
+    shown: dict[str, str] = answer.json()
+    return shown
 
 
 def test_an_endpoint_without_a_key(program):
@@ -259,7 +235,7 @@ def test_a_key_needs_a_secret(program):
 
 
 @pytest.fixture
-def checked(monkeypatch) -> list[dict]:
+def checked(monkeypatch) -> list[dict[str, str]]:
     """What was asked of the check, which finds every key in order."""
     asked = []
 
