@@ -75,7 +75,7 @@ class KeyRing:
         """Return ``plain`` sealed for ``context`` under the current key."""
         nonce = os.urandom(NONCE_BYTES)
         sealed = self._ciphers[self.current].encrypt(nonce, plain.encode(), context.encode())
-        return f"v1.{self.current}.{base64.urlsafe_b64encode(nonce + sealed).decode()}"
+        return self.current_mark + base64.urlsafe_b64encode(nonce + sealed).decode()
 
     def open(self, sealed: str, *, context: str) -> Secret:
         """Return the plain value of what :meth:`seal` made for the same ``context``.
@@ -96,9 +96,14 @@ class KeyRing:
         except (InvalidTag, ValueError):
             raise CannotOpen("altered, or sealed for another place") from None
 
+    @property
+    def current_mark(self) -> str:
+        """What every value that :meth:`seal` makes begins with."""
+        return f"v1.{self.current}."
+
     def is_current(self, sealed: str) -> bool:
         """Tell whether a sealed value is under the current key already."""
-        return sealed.startswith(f"v1.{self.current}.")
+        return sealed.startswith(self.current_mark)
 
     @staticmethod
     def _decode(key: str) -> bytes:
