@@ -147,3 +147,6 @@ else:
         HTTPS="false",
         ALLOW_PRIVATE_ENDPOINTS="true",
     )
+
+# WhiteNoise warns where there is none, and Django's live server starts before any fixture could make it.
+(Path(os.environ["VAR_DIR"]) / "static").mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from django.test import Client
 from agents import services
 from agents.models import Agent, User, Workspace
 
-pytest_plugins = ["tests.echo"]
+pytest_plugins = ["tests.echo", "tests.llm.gateway"]
 
 PASSWORD = "correct horse battery"
 
@@ -20,7 +20,6 @@ def _plain_settings(settings):
         **settings.STORAGES,
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
-    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # WhiteNoise warns where there is none
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.AXES_ENABLED = False
 
