@@ -28,6 +28,7 @@ import structlog
 from metering.store.base import BadRecord, StoreUnavailable
 
 ROTATE_AFTER: Final = 0.5  # seconds
+GATHER_FOR: Final = 0.001  # seconds, so that requests that end together share one sync
 ROTATE_AT: Final = 8 * 1024 * 1024  # bytes
 BATCH: Final = 2_000  # records in one statement
 ADOPT_EVERY: Final = 5.0  # seconds
@@ -95,6 +96,7 @@ class Journal:
         segment: Segment | None = None
         while True:
             self._wake.wait(ROTATE_AFTER if segment else None)
+            time.sleep(GATHER_FOR)
             self._wake.clear()
             # Taken one by one: popleft is atomic, while the event loop goes on appending.
             waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]

@@ -66,4 +66,4 @@ def picodollars(amount: Decimal) -> int:
 
 def utc_text(moment: datetime) -> str:
     """Return an aware UTC moment as both databases read it: ``2026-02-16 18:00:00.000000``."""
-    return moment.strftime("%Y-%m-%d %H:%M:%S.%f")
+    return moment.isoformat(" ", "microseconds")[:26]

@@ -21,7 +21,10 @@ class BadRecord(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentUsage:
-    """One agent's month. Tokens, USD. ``unpriced`` counts the records whose cost nobody knows."""
+    """One agent's month. Tokens, USD. ``unpriced`` counts the records whose cost nobody knows.
+
+    ``providers`` are those that were asked, in alphabetical order.
+    """
 
     agent_id: UUID
     requests: int
@@ -32,6 +35,7 @@ class AgentUsage:
     unpriced: int
     failed: int
     managed_tokens: int
+    providers: tuple[str, ...]
 
     @property
     def tokens(self) -> int:

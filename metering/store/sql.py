@@ -6,8 +6,10 @@ process next to nothing a record.
 
 import base64
 import binascii
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from functools import cache
 from typing import Any, Final
 from uuid import UUID
@@ -50,7 +52,7 @@ class SqlStore:
         rows = (
             UsageRecord.objects.filter(workspace_id=workspace_id, timestamp__gte=month.start, timestamp__lt=month.end)
             .order_by()
-            .values("agent_id")
+            .values("agent_id", "provider")
             .annotate(
                 requests=Count("id"),
                 sum_input=Sum("tokens_input"),
@@ -64,20 +66,10 @@ class SqlStore:
                 ),
             )
         )
-        return [
-            AgentUsage(
-                agent_id=row["agent_id"],
-                requests=row["requests"],
-                tokens_input=int(row["sum_input"]),
-                tokens_output=int(row["sum_output"]),
-                cost_total=row["sum_cost"],
-                price_total=row["sum_price"],
-                unpriced=row["unpriced"],
-                failed=row["failed"],
-                managed_tokens=int(row["managed"]),
-            )
-            for row in rows
-        ]
+        by_agent: dict[UUID, list[dict[str, Any]]] = defaultdict(list)
+        for row in rows:
+            by_agent[row["agent_id"]].append(row)
+        return [_of_agent(agent_id, parts) for agent_id, parts in by_agent.items()]
 
     def records(
         self,
@@ -107,6 +99,22 @@ class SqlStore:
             first=Min("timestamp")
         )["first"]
         return found
+
+
+def _of_agent(agent_id: UUID, parts: list[dict[str, Any]]) -> AgentUsage:
+    """Return an agent's month from its parts, one a provider."""
+    return AgentUsage(
+        agent_id=agent_id,
+        requests=sum(part["requests"] for part in parts),
+        tokens_input=sum(int(part["sum_input"]) for part in parts),
+        tokens_output=sum(int(part["sum_output"]) for part in parts),
+        cost_total=sum((part["sum_cost"] for part in parts), Decimal()),
+        price_total=sum((part["sum_price"] for part in parts), Decimal()),
+        unpriced=sum(part["unpriced"] for part in parts),
+        failed=sum(part["failed"] for part in parts),
+        managed_tokens=sum(int(part["managed"]) for part in parts),
+        providers=tuple(sorted(part["provider"] for part in parts)),
+    )
 
 
 def _cursor(record: UsageRecord) -> str:

@@ -1,0 +1,210 @@
+"""Measures the gateway on one core against a bare relay, interleaved in one run.
+
+    make bench            (or: python benchmarks/gateway.py [--seconds 5] [--rounds 3] [--connections 32])
+
+Both run on the same ASGI server and the same upstream client, pinned to one core; the load (wrk), the provider
+and Postgres have the others. The gateway authenticates, parses, meters, writes its journal to disk and ships it
+to a real Postgres throughout. Printed are the medians over the rounds: requests a second, p50 and p99 in ms, CPU
+in µs a request of the serving process (user and system, all its threads), and the ratio to the bare relay.
+"""
+
+import argparse
+import base64
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.backends import Postgres, free_port, wait_for_port  # noqa: E402
+
+MESSAGES = [
+    {"role": "system", "content": "You answer the e-mails of a bakery, briefly and kindly."},
+    {"role": "user", "content": "Hello! Do you still have the walnut bread on Saturdays, and until when are you open?"},
+]
+
+
+@dataclass
+class Sample:
+    per_second: float
+    p50: float
+    p99: float
+    cpu_us: float
+
+
+class Server:
+    """A process under test, pinned to the first core."""
+
+    def __init__(self, name: str, target: str, port: int, env: dict[str, str]) -> None:
+        self.name, self.port = name, port
+        command = [sys.executable, "-m", "uvicorn", target, "--host", "127.0.0.1", "--port", str(port)]
+        command += [
+            "--loop",
+            "uvloop",
+            "--http",
+            "httptools",
+            "--no-access-log",
+            "--no-proxy-headers",
+            "--log-level",
+            "warning",
+            "--lifespan",
+            "on",
+        ]
+        self.process = subprocess.Popen(pinned("0", command), cwd=ROOT, env={**os.environ, **env})
+        wait_for_port(port)
+
+    def cpu_seconds(self) -> float:
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+
+
+def pinned(cores: str, command: list[str]) -> list[str]:
+    return ["taskset", "-c", cores, *command]
+
+
+def load(server: Server, script: Path, *, seconds: int, connections: int, others: str) -> Sample:
+    before = server.cpu_seconds()
+    url = f"http://127.0.0.1:{server.port}/v1/chat/completions"
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency", "-s", str(script), url]
+    printed = subprocess.run(pinned(others, command), capture_output=True, text=True, check=True).stdout
+    cpu = server.cpu_seconds() - before
+    if "Non-2xx" in printed or "Socket errors" in printed:
+        raise SystemExit(f"{server.name} failed under load:\n{printed}")
+    done = int(re.search(r"(\d+) requests in", printed)[1])  # type: ignore[index]
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", printed)[1])  # type: ignore[index]
+    p50, p99 = (_ms(re.search(rf"{p}%\s+([\d.]+\w+)", printed)[1]) for p in (50, 99))  # type: ignore[index]
+    return Sample(rate, p50, p99, cpu / done * 1e6)
+
+
+def _ms(text: str) -> float:
+    number, unit = re.fullmatch(r"([\d.]+)(\w+)", text).groups()  # type: ignore[union-attr]
+    return float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
+
+
+def wrk_script(directory: Path, token: str, *, stream: bool) -> Path:
+    body = json.dumps({"model": "gpt-4o-mini", "messages": MESSAGES, **({"stream": True} if stream else {})})
+    path = directory / f"{'stream' if stream else 'plain'}.lua"
+    path.write_text(
+        f"wrk.method = 'POST'\nwrk.body = [==[{body}]==]\n"
+        f"wrk.headers['content-type'] = 'application/json'\nwrk.headers['authorization'] = 'Bearer {token}'\n"
+    )
+    return path
+
+
+def prepare(env: dict[str, str]) -> str:
+    """Migrate, create an agent with a key at OpenAI (which is our upstream), and return its token."""
+    os.environ.update(env)
+    os.environ["DJANGO_SETTINGS_MODULE"] = "vutler.settings"
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+    from agents import services
+    from agents.models import User
+
+    user = User.objects.create_user("bench@bench.example", "x")
+    workspace = services.create_workspace(name="Bench", owner=user)
+    agent = services.create_agent(workspace=workspace, name="Bench", by=user, model="gpt-4o-mini")
+    key = services.save_key(workspace=workspace, provider="openai", secret="sk-benchmark-0123456789", by=user)
+    services.use_key(agent=agent, key=key, by=user)
+    return services.create_agent_token(agent=agent, by=user)[1].reveal()
+
+
+def stored() -> int:
+    from metering.models import UsageRecord
+
+    return UsageRecord.objects.count()
+
+
+def report(title: str, samples: dict[str, list[Sample]]) -> None:
+    print(f"\n{title}\n{'':14}{'req/s':>10}{'p50 ms':>10}{'p99 ms':>10}{'CPU µs':>10}{'ratio':>10}")
+    medians = {
+        name: [statistics.median(getattr(s, f) for s in found) for f in ("per_second", "p50", "p99", "cpu_us")]
+        for name, found in samples.items()
+    }
+    bare = medians["bare relay"]
+    for name, (rate, p50, p99, cpu) in medians.items():
+        print(f"{name:14}{rate:>10,.0f}{p50:>10.2f}{p99:>10.2f}{cpu:>10.0f}{rate / bare[0]:>10.2f}")
+    ratios = [
+        ours.per_second / theirs.per_second
+        for ours, theirs in zip(samples["gateway"], samples["bare relay"], strict=True)
+    ]
+    print(f"ratio by requests/s, round by round: {', '.join(f'{each:.2f}' for each in ratios)}")
+    print(f"ratio by CPU a request: {bare[3] / medians['gateway'][3]:.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--stream-connections", type=int, default=128)
+    options = parser.parse_args()
+    if not shutil.which("wrk"):
+        raise SystemExit("This needs wrk: apt-get install wrk")
+    cores = os.cpu_count() or 1
+    others = f"1-{cores - 1}" if cores > 1 else "0"
+
+    directory = Path(tempfile.mkdtemp(prefix="vutler-bench-"))
+    upstream_port = free_port()
+    upstream = f"http://127.0.0.1:{upstream_port}/v1"
+    postgres = Postgres(durable=True)
+    env = {
+        "VAR_DIR": str(directory),
+        "SECRET_KEY": "bench",
+        "FIELD_ENCRYPTION_KEYS": base64.urlsafe_b64encode(os.urandom(32)).decode(),
+        "DATABASE_URL": postgres.url,
+        "OPENAI_BASE_URL": upstream,
+        "UPSTREAM": upstream,
+    }
+    provider = subprocess.Popen(
+        pinned(others, [sys.executable, str(ROOT / "benchmarks/upstream.py"), str(upstream_port)])
+    )
+    servers: list[Server] = []
+    try:
+        wait_for_port(upstream_port)
+        token = prepare(env)
+        servers = [
+            Server("bare relay", "benchmarks.bare_relay:application", free_port(), env),
+            Server("gateway", "vutler.asgi:application", free_port(), env),
+        ]
+        for title, stream, connections in (
+            (f"Plain answers, {options.connections} connections", False, options.connections),
+            (f"Streams of 50 chunks, {options.stream_connections} connections", True, options.stream_connections),
+        ):
+            script = wrk_script(directory, token, stream=stream)
+            for server in servers:
+                load(server, script, seconds=1, connections=connections, others=others)
+            samples: dict[str, list[Sample]] = {server.name: [] for server in servers}
+            for _round in range(options.rounds):
+                for server in servers:
+                    samples[server.name].append(
+                        load(server, script, seconds=options.seconds, connections=connections, others=others)
+                    )
+            report(title, samples)
+        for server in servers:
+            server.stop()
+        print(f"\nrecords in Postgres after the gateway stopped: {stored():,}")
+    finally:
+        for process in [provider, *(server.process for server in servers if server.process.poll() is None)]:
+            process.terminate()
+            process.wait(30)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""The gateway's HTTP edge: raw ASGI for ``/v1``, no Django request and no middleware."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Final, cast
+
+import structlog
+
+from llm import errors
+from llm.errors import GatewayError, InvalidAgentToken, MethodNotAllowed, NotFound, RequestTooLarge
+from llm.gateway import Call, Gateway, Headers, Reply
+from metering.usage import record_id
+
+LARGEST_BODY: Final = 16 * 1024 * 1024
+# More than this isn't read to its end for the sake of a polite refusal.
+PATIENCE_WITH_BODIES: Final = 4 * LARGEST_BODY
+WATCH_AFTER: Final = 0.02  # seconds until somebody looks whether the caller is still there
+
+Scope = dict[str, Any]
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Mapping[str, Any]], Coroutine[Any, Any, None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Handler = Callable[[Call, Reply], Coroutine[Any, Any, None]]
+
+log = structlog.get_logger(__name__)
+
+
+class Disconnected(Exception):
+    """The caller went away before its request was whole."""
+
+
+class HttpReply:
+    """Sends an answer over ASGI, with the request's id on it."""
+
+    __slots__ = ("_head", "_request_id", "_send", "begun")
+
+    def __init__(self, send: Send, request_id: bytes) -> None:
+        self._send = send
+        self._request_id = request_id
+        self._head: Message | None = None
+        self.begun = False
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Keep the head until the first bytes, whose length may belong in it."""
+        headers.append((b"x-request-id", self._request_id))
+        self._head = {"type": "http.response.start", "status": status, "headers": headers}
+
+    async def send(self, data: bytes) -> None:
+        """Send a part of a stream."""
+        await self._send_head()
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def end(self, data: bytes) -> None:
+        """Send the rest; a whole answer gets its length."""
+        if self._head:
+            self._head["headers"].append((b"content-length", b"%d" % len(data)))
+            await self._send_head()
+        await self._send({"type": "http.response.body", "body": data})
+
+    async def _send_head(self) -> None:
+        if self._head:
+            head, self._head = self._head, None
+            self.begun = True
+            await self._send(head)
+
+
+class GatewayApp:
+    """The ASGI application under ``/v1``."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._routes: dict[str, dict[str, Handler]] = {
+            "/v1/chat/completions": {"POST": gateway.chat},
+            "/v1/models": {"GET": gateway.models},
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request_id = record_id()
+        reply = HttpReply(send, request_id.encode())
+        try:
+            handler = self._handler(scope)
+            headers = dict(scope["headers"])
+            body = await _body(receive)
+            call = Call(id=request_id, token=_token(headers), body=body, headers=headers)
+            await _until_disconnected(handler(call, reply), receive)
+        except Disconnected:
+            return
+        except GatewayError as error:
+            await _refuse(reply, error)
+        except Exception:
+            # The traceback goes without its values: they may hold a prompt.
+            log.exception("gateway_failed", request_id=request_id)
+            await _refuse(reply, GatewayError("Something went wrong on our side. The request id helps us find it."))
+
+    def _handler(self, scope: Scope) -> Handler:
+        methods = self._routes.get(scope["path"])
+        if methods is None:
+            raise NotFound(f"There is no {scope['path']} here.")
+        handler = methods.get(scope["method"])
+        if handler is None:
+            allowed = ", ".join(methods)
+            raise MethodNotAllowed(f"Use {allowed} here.", headers={"allow": allowed})
+        return handler
+
+
+async def _until_disconnected(work: Awaitable[None], receive: Receive) -> None:
+    """Do the work, and cancel it when the caller goes away."""
+    task = cast("asyncio.Task[None]", asyncio.current_task())
+    watchers: list[asyncio.Task[None]] = []
+    gone = False
+
+    async def watch() -> None:
+        nonlocal gone
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone = True
+        task.cancel()
+
+    # A task costs more than all the rest of this function: requests that end at once do without.
+    start = asyncio.get_running_loop().call_later(WATCH_AFTER, lambda: watchers.append(asyncio.create_task(watch())))
+    try:
+        await work
+    except asyncio.CancelledError:
+        if not gone:
+            raise  # the server is stopping
+        task.uncancel()
+        raise Disconnected from None
+    finally:
+        start.cancel()
+        for watcher in watchers:
+            watcher.cancel()
+
+
+async def _body(receive: Receive) -> bytes:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise Disconnected
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        return _within_limit(body, len(body))
+    parts, size = [body], len(body)
+    while message.get("more_body"):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        part = message.get("body", b"")
+        size += len(part)
+        if size <= LARGEST_BODY:
+            parts.append(part)
+        elif size > PATIENCE_WITH_BODIES:
+            break
+    return _within_limit(b"".join(parts), size)
+
+
+def _within_limit(body: bytes, size: int) -> bytes:
+    if size > LARGEST_BODY:
+        raise RequestTooLarge(f"The body is over {LARGEST_BODY // 1024 // 1024} MiB. Send less in one request.")
+    return body
+
+
+def _token(headers: dict[bytes, bytes]) -> str:
+    """Return the agent's token from ``Authorization: Bearer`` or ``x-api-key``."""
+    scheme, _space, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        token = headers.get(b"x-api-key", b"").decode("latin-1")
+    if not token:
+        raise InvalidAgentToken("Send the agent's token: `Authorization: Bearer vtl_agent_…`.")
+    return token.strip()
+
+
+async def _refuse(reply: HttpReply, error: GatewayError) -> None:
+    """Tell the caller in the dialect's words; in mid-stream there is nothing left to do but stop."""
+    if reply.begun:
+        await reply.end(b"")
+        return
+    headers = [(name.encode(), value.encode()) for name, value in error.headers.items()]
+    await reply.start(error.status, [(b"content-type", b"application/json"), *headers])
+    await reply.end(errors.openai_body(error))

@@ -1,0 +1,231 @@
+"""HTTP/1.1 to a provider over one connection: bytes out, head and body back.
+
+llhttp (through ``httptools``) does the parsing; what is here is what a relay needs and general clients don't give:
+a cancelled request closes its connection in the same turn of the event loop, a slow reader stops the provider
+from sending, and the address connected to is the caller's to choose. ``docs/decisions`` has the figures.
+"""
+
+import asyncio
+from collections import deque
+from typing import Final, cast
+
+import httptools
+
+BUFFERED_AT_MOST: Final = 256 * 1024  # bytes of body waiting for a slow reader
+NO_CONTENT: Final = frozenset({204, 304})
+FINAL: Final = 200  # statuses below are interim answers, such as 100 Continue
+
+
+class ConnectionBroken(Exception):
+    """The connection ended, or made no sense, before the answer was whole.
+
+    ``before_answer`` tells that not a byte had come back.
+    """
+
+    def __init__(self, reason: str, *, before_answer: bool = False) -> None:
+        super().__init__(reason)
+        self.before_answer = before_answer
+
+
+class Silent(Exception):
+    """Nothing came for too long."""
+
+
+class Connection(asyncio.Protocol):
+    """A connection that is kept open: one request at a time."""
+
+    __slots__ = (
+        "_body",
+        "_buffered",
+        "_complete",
+        "_ends_with_connection",
+        "_failure",
+        "_loop",
+        "_parser",
+        "_paused",
+        "_reusable",
+        "_silence",
+        "_timer",
+        "_transport",
+        "_waiter",
+        "headers",
+        "heard_at",
+        "status",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._failure: Exception | None = None
+        self._paused = False
+        self.heard_at = loop.time()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._body: deque[bytes] = deque()
+        self._buffered = 0
+        self._complete = False
+        self._reusable = False
+        self._ends_with_connection = True
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+
+    # --- asked by the client --------------------------------------------------------------------
+
+    async def request(self, data: bytes, *, silence: float) -> None:
+        """Send a request and wait for the answer's head; ``silence`` (seconds) bounds each wait for bytes.
+
+        Raises:
+            ConnectionBroken: when the connection ends first.
+            Silent: when nothing comes in time.
+        """
+        self._begin()
+        self._silence = silence
+        self.heard_at = self._loop.time()
+        self._timer = self._loop.call_later(silence, self._check_silence)
+        cast("asyncio.Transport", self._transport).write(data)
+        while not self.status:
+            await self._news()
+
+    async def body(self) -> bytes:
+        """Return the whole body.
+
+        Raises:
+            ConnectionBroken: when the connection ends first.
+            Silent: when nothing comes in time.
+        """
+        parts = []
+        while part := await self.read():
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def read(self) -> bytes:
+        """Return what of the body has come, waiting if nothing has; nothing at its end.
+
+        Raises:
+            ConnectionBroken: when the connection ends first.
+            Silent: when nothing comes in time.
+        """
+        while not self._body and not self._complete:
+            await self._news()
+        if len(self._body) == 1:
+            return self._take()
+        return b"".join([self._take() for _ in range(len(self._body))])
+
+    def release(self) -> bool:
+        """Be done with the answer; tell whether the connection can take another request. Closes it if not."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if self._complete and self._reusable and not self._failure and not self._body:
+            return True
+        self.abort()
+        return False
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        if self._transport:
+            self._transport.abort()
+
+    @property
+    def usable(self) -> bool:
+        """Whether the other side hasn't closed it meanwhile."""
+        return self._failure is None and self._transport is not None and not self._transport.is_closing()
+
+    def _take(self) -> bytes:
+        part = self._body.popleft()
+        self._buffered -= len(part)
+        if self._paused and self._buffered < BUFFERED_AT_MOST // 2 and self._transport:
+            self._paused = False
+            self._transport.resume_reading()
+        return part
+
+    async def _news(self) -> None:
+        if self._failure:
+            raise self._failure
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _check_silence(self) -> None:
+        # One timer a request: bytes only note the time, and the timer looks when it is due.
+        left = self.heard_at + self._silence - self._loop.time()
+        if left > 0 or self._paused or self._complete:
+            self._timer = self._loop.call_later(max(left, 1.0), self._check_silence)
+            return
+        self._fail(Silent())
+        self.abort()
+
+    def _fail(self, failure: Exception) -> None:
+        if self._failure is None:
+            self._failure = failure
+        self._wake()
+
+    # --- told by the event loop -----------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came and wake whoever waits."""
+        self.heard_at = self._loop.time()
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._fail(ConnectionBroken(f"not HTTP: {type(error).__name__}"))
+            self.abort()
+            return
+        if self._buffered > BUFFERED_AT_MOST and not self._paused and self._transport:
+            self._paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End an answer that lasts until the connection does; break any other."""
+        if self.status and not self._complete and self._ends_with_connection and exc is None:
+            self._complete = True
+        if self._complete:
+            self._failure = self._failure or ConnectionBroken("closed")
+            self._wake()
+        else:
+            self._fail(ConnectionBroken("the connection ended early", before_answer=not self.status))
+
+    # --- told by the parser ---------------------------------------------------------------------
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header, its name in lower case."""
+        name = name.lower()
+        if name in (b"content-length", b"transfer-encoding"):
+            self._ends_with_connection = False
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Let the answer begin, unless it is an interim one."""
+        status = self._parser.get_status_code()
+        if status < FINAL:
+            self.headers = []
+            return
+        self.status = status
+        if status in NO_CONTENT:
+            self._ends_with_connection = False
+
+    def on_body(self, data: bytes) -> None:
+        """Keep a piece of the body until somebody takes it."""
+        self._body.append(data)
+        self._buffered += len(data)
+
+    def on_message_complete(self) -> None:
+        """End the answer."""
+        if self.status:
+            self._complete = True
+            self._reusable = self._parser.should_keep_alive()

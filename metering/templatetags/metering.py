@@ -1,0 +1,47 @@
+"""Tokens and money as people read them, in the reader's language."""
+
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Final
+
+from django import template
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+
+register = template.Library()
+
+CENT: Final = Decimal("0.01")
+DIGITS_BELOW_A_CENT: Final = 4
+UNITS: Final = ((10**9, "B"), (10**6, "M"), (10**3, "k"))
+
+
+@register.filter
+def tokens(count: int) -> str:
+    """Return a count of tokens in short: 380, 12.4k, 1.2M."""
+    for size, letter in UNITS:
+        # 999,950 is a million to one decimal, not 1,000k.
+        short = (Decimal(count) / size).quantize(Decimal("0.1"), ROUND_HALF_UP)
+        if short >= 1:
+            return number_format(short.quantize(Decimal(1)) if short == int(short) else short) + letter
+    return number_format(count)
+
+
+@register.filter
+def exact(value: int | Decimal) -> str:
+    """Return a number to its last digit, with separators: 1,234,567 or 0.000416."""
+    if isinstance(value, Decimal):
+        value = value.normalize()
+        value = value.quantize(Decimal(1)) if value == value.to_integral_value() else value
+    return number_format(value, force_grouping=True)
+
+
+@register.filter
+def usd(amount: Decimal) -> str:
+    """Return an amount in dollars: $1,234.56, $0.42, $0.000416. Only nothing at all is $0."""
+    if not amount:
+        return _("$%(amount)s") % {"amount": "0"}
+    if amount >= CENT:
+        cents = number_format(amount.quantize(CENT, ROUND_HALF_UP), 2, force_grouping=True)
+        return _("$%(amount)s") % {"amount": cents}
+    # Below a cent, the first digits that aren't zero are what matters.
+    last = Decimal(1).scaleb(amount.adjusted() - DIGITS_BELOW_A_CENT + 1)
+    return _("$%(amount)s") % {"amount": exact(amount.quantize(last, ROUND_HALF_UP))}

@@ -1,0 +1,12 @@
+"""The addresses of pages about usage."""
+
+from django.urls import path
+
+from metering import views
+
+app_name = "metering"
+
+urlpatterns = [
+    path("usage/", views.usage, name="usage"),
+    path("usage/<uuid:agent_id>/", views.records, name="records"),
+]
