@@ -34,7 +34,7 @@ worker: $(VENV)/.base $(LOCALES) ## background jobs and their timetable (REDIS_U
 	@exec $(BIN)/python -m vutler.worker
 
 bench: setup ## one gateway process against a bare relay
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.gateway
 
 lint: setup ## ruff: style and format
 	$(BIN)/ruff check .
@@ -80,6 +80,7 @@ $(VENV)/.base: requirements/base.txt | $(BIN)/python
 
 $(VENV)/.dev: requirements/dev.txt | $(BIN)/python
 	@$(call install,dev)
+	@touch $(VENV)/.base # it's all in there
 
 # uv takes 2 seconds where pip takes 25, but it doesn't read pip's configuration: give it pip's index, and where it
 # fails all the same (a mirror that only pip knows how to reach), let pip do it.

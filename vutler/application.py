@@ -7,11 +7,13 @@ from typing import Any
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 
+from agents.catalogue import ECHO
 from agents.services import agents_changed
 from llm import snapshot
 from llm.asgi import App, GatewayApp, Receive, Scope, Send
 from llm.client import Upstream
 from llm.gateway import Gateway
+from llm.providers.echo.app import Echo
 from llm.snapshot import Snapshots
 from metering.journal import Journal
 from metering.store import get_store
@@ -26,6 +28,8 @@ class Application:
         self._journal = Journal(settings.JOURNAL_DIR, append=get_store().append)
         self._upstream = Upstream(allow_private=settings.ALLOW_PRIVATE_ENDPOINTS)
         self._django: App = get_asgi_application()
+        # Only where somebody gave it an address: `make run`, which gives it this one.
+        self._echo: App = Echo() if settings.PROVIDER_BASE_URL(ECHO, "") else self._django
         self._gateway: App = GatewayApp(
             Gateway(
                 snapshots=self._snapshots,
@@ -40,6 +44,8 @@ class Application:
             await self._live(receive, send)
         elif scope["path"].startswith("/v1/"):
             await self._gateway(scope, receive, send)
+        elif scope["path"].startswith("/echo/v1/"):
+            await self._echo(scope, receive, send)
         else:
             await self._django(scope, receive, send)
 
