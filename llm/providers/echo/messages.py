@@ -165,6 +165,7 @@ def usage(answer: Answer, *, output: int) -> dict[str, Any]:
             "ephemeral_1h_input_tokens": answer.cache_write_1h,
         },
         "output_tokens": output,
+        "output_tokens_details": {"thinking_tokens": min(answer.reasoning, output)},
         "service_tier": "standard",
     }
 
