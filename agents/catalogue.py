@@ -62,6 +62,11 @@ def providers() -> dict[str, Provider]:
     return {row.id: row for row in [*rows, ECHO_PROVIDER]}
 
 
+def offered(*, echo: bool) -> list[Provider]:
+    """Return the providers to choose from, the built-in one only where it can be reached (``echo``)."""
+    return [row for row in providers().values() if echo or row.id != ECHO]
+
+
 @cache
 def templates() -> dict[str, Template]:
     """Return every agent template by its id."""

@@ -2,13 +2,29 @@
 
 from django.urls import path
 
-from agents.views import front, people, workspace
+from agents.views import agents, front, keys, people, workspace
 
 app_name = "agents"
 
 urlpatterns = [
     path("", front.home, name="home"),
     path("theme/", front.theme, name="theme"),
+    path("agents/", agents.agents, name="agents"),
+    path("agents/new/", agents.new, name="new_agent"),
+    path("agents/<uuid:agent_id>/", agents.agent, name="agent"),
+    path("agents/<uuid:agent_id>/provider/", agents.provider_fields, name="provider_fields"),
+    path("agents/<uuid:agent_id>/rename/", agents.rename, name="rename_agent"),
+    path("agents/<uuid:agent_id>/pause/", agents.pause, name="pause_agent"),
+    path("agents/<uuid:agent_id>/resume/", agents.resume, name="resume_agent"),
+    path("agents/<uuid:agent_id>/delete/", agents.delete, name="delete_agent"),
+    path("agents/<uuid:agent_id>/tokens/", agents.create_token, name="create_token"),
+    path("agents/<uuid:agent_id>/tokens/<uuid:token_id>/revoke/", agents.revoke_token, name="revoke_token"),
+    path("keys/", keys.keys, name="keys"),
+    path("keys/new/", keys.new, name="new_key"),
+    path("keys/<uuid:key_id>/", keys.key, name="key"),
+    path("keys/<uuid:key_id>/rename/", keys.rename, name="rename_key"),
+    path("keys/<uuid:key_id>/replace/", keys.replace, name="replace_key"),
+    path("keys/<uuid:key_id>/delete/", keys.delete, name="delete_key"),
     path("settings/", workspace.settings, name="settings"),
     path("settings/members/", people.members, name="members"),
     path("settings/members/<int:member_id>/role/", people.change_role, name="change_role"),
