@@ -1,12 +1,14 @@
 """What happens to one request, noted down as it happens, and the record that comes of it."""
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
-from llm.providers.base import ChatRequest, Relay, Target
+from llm.providers.base import Relay, Target
+from llm.requests import Request
 from llm.snapshot import AgentSnapshot
 from metering import pricing
 from metering.record import Attempt, Provenance, Record, Status, picodollars, utc_text
@@ -30,6 +32,7 @@ class Exchange:
         "_first_byte_at",
         "_request_type",
         "_started",
+        "dropped",
         "http_status",
         "id",
         "model",
@@ -47,14 +50,16 @@ class Exchange:
         request_type: str,
         agent: AgentSnapshot,
         target: Target,
-        request: ChatRequest,
+        request: Request,
         relay: Relay,
+        dropped: Sequence[str] = (),
     ) -> None:
         self.id = request_id
         self.target = target
         self.request = request
         self.relay = relay
-        self.model = request.fields.model or target.model
+        self.dropped = dropped
+        self.model = request.model
         self.status: Status = "client_closed"
         self.http_status = 0
         self.provider_status: int | None = None
@@ -126,8 +131,7 @@ class Exchange:
                 return self._at_least_the_text(reported or self._estimate()), "partial"
 
     def _estimate(self) -> Usage:
-        asked = sum(len(bytes(message)) for message in self.request.fields.messages)
-        return Usage(input=asked // BYTES_PER_TOKEN, output=self.relay.text_bytes // BYTES_PER_TOKEN)
+        return Usage(input=len(self.request.body) // BYTES_PER_TOKEN, output=self.relay.text_bytes // BYTES_PER_TOKEN)
 
     def _at_least_the_text(self, usage: Usage) -> Usage:
         """Raise the output to what was seen: Anthropic's first event counts one token, and a cut keeps it so."""

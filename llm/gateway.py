@@ -24,19 +24,18 @@ from llm.errors import (
     openai_body,
 )
 from llm.exchange import Exchange
-from llm.providers.base import ChatFields, ChatRequest, Target
+from llm.providers.base import Target
 from llm.providers.registry import PROVIDERS
+from llm.requests import read_chat
 from llm.snapshot import AgentSnapshot, Snapshots
 from metering.journal import Journal, JournalClosed
 from metering.record import REQUEST_TYPES
 
 OK: Final = 200
-LONGEST_MODEL_NAME: Final = 200
 
 Headers = list[tuple[bytes, bytes]]
 
 log = structlog.get_logger(__name__)
-_read_fields = msgspec.json.Decoder(ChatFields).decode
 
 
 class Reply(Protocol):
@@ -79,16 +78,16 @@ class Gateway:
             GatewayError: for everything that keeps an answer from beginning.
         """
         agent, target = await self._admit(call)
-        request = read_chat(call.body, model=target.model)
-        provider = PROVIDERS[target.provider]
-        outgoing = provider.chat(request, target)
+        request = read_chat(call.body, default_model=target.model)
+        outgoing, relay, dropped = PROVIDERS[target.provider].prepare(request, target)
         exchange = Exchange(
             request_id=call.id,
             request_type=_request_type(call.headers),
             agent=agent,
             target=target,
             request=request,
-            relay=provider.relay(request),
+            relay=relay,
+            dropped=dropped,
         )
         try:
             answer = await self._upstream.send(outgoing, provider=target.provider)
@@ -212,41 +211,14 @@ def _broken_off() -> bytes:
 
 
 def _about(exchange: Exchange) -> Headers:
-    return [
+    headers = [
         (b"x-vutler-provider", exchange.target.provider.encode()),
         (b"x-vutler-model", exchange.model.encode()),
         (b"x-vutler-attempts", b"1"),
     ]
-
-
-def read_chat(body: bytes, *, model: str) -> ChatRequest:
-    """Read what the gateway needs of a chat completion request; ``model`` serves where it names none.
-
-    Raises:
-        InvalidRequest: when it can't be read; names the field.
-    """
-    try:
-        fields = _read_fields(body)
-    except msgspec.ValidationError as error:
-        message, param = _explained(error)
-        raise InvalidRequest(message, param=param) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"The body isn't valid JSON: {error}") from None
-    name = fields.model if fields.model is not None else model
-    if not name:
-        raise InvalidRequest("Name a model, here or in the agent's settings.", param="model")
-    if len(name) > LONGEST_MODEL_NAME or not name.isascii() or not name.isprintable():
-        raise InvalidRequest("That isn't the name of a model.", param="model")
-    return ChatRequest(body=body, fields=fields)
-
-
-def _explained(error: msgspec.ValidationError) -> tuple[str, str | None]:
-    """Turn ``Expected `str`, got `int` - at `$.model``` into a sentence and the field's name."""
-    what, _at, path = str(error).partition(" - at `$.")
-    param = path.rstrip("`") or None
-    if param is None and "missing required field" in what:
-        param = what.split("`")[1]
-    return (f"{what} in `{param}`." if path else f"{what}."), param
+    if exchange.dropped:
+        headers.append((b"x-vutler-dropped", ", ".join(exchange.dropped).encode()))
+    return headers
 
 
 def _request_type(headers: Mapping[bytes, bytes]) -> str:

@@ -11,7 +11,9 @@ from typing import Final
 
 import msgspec
 
-from llm.providers.base import ChatRequest, Outgoing, Target
+from llm.errors import InvalidRequest
+from llm.providers.base import Outgoing, Prepared, Target
+from llm.requests import ChatRequest, Request
 from llm.sse import Events, EventTooLong, data_of
 from llm.translate import chat as dialect
 from llm.translate.chat_to_messages import dropped_fields, to_messages
@@ -40,24 +42,20 @@ class Anthropic:
         """Stamp answers with ``now`` (seconds since 1970, UTC): Anthropic's have no time of their own."""
         self._now = now
 
-    def chat(self, request: ChatRequest, target: Target) -> Outgoing:
-        """Build the request to send.
+    def prepare(self, request: Request, target: Target) -> Prepared:
+        """Build what to send for a request of any dialect.
 
         Raises:
             llm.errors.InvalidRequest: for what Anthropic can't be asked; names the field.
         """
-        chat = dialect.read(request.body)
-        body = to_messages(chat, model=chat.model or target.model)
-        return Outgoing(url=f"{target.base_url}/v1/messages", headers=_headers(target), body=_encode(body))
-
-    def dropped(self, request: ChatRequest, target: Target) -> list[str]:
-        """Return the names of the fields that :meth:`chat` leaves out, to tell the caller of them."""
-        chat = dialect.read(request.body)
-        return dropped_fields(chat, model=chat.model or target.model)
-
-    def relay(self, request: ChatRequest) -> "AnthropicRelay":
-        """Return a fresh reader for the answer to ``request``."""
-        return AnthropicRelay(created=int(self._now()), wants_usage=request.wants_usage)
+        match request:
+            case ChatRequest():
+                chat = dialect.read(request.body)
+                body = _encode(to_messages(chat, model=request.model))
+                outgoing = Outgoing(url=f"{target.base_url}/v1/messages", headers=_headers(target), body=body)
+                relay = AnthropicRelay(created=int(self._now()), wants_usage=request.wants_usage)
+                return Prepared(outgoing, relay, dropped_fields(chat, model=request.model))
+        raise InvalidRequest("This provider can't be asked that.")
 
     def models(self, target: Target) -> Outgoing:
         """Build the request that lists the models of the target's key."""

@@ -3,12 +3,14 @@
 An adapter does no I/O. Bytes go in and come out, so that a test needs no server.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from agents.crypto import Secret
+from llm.requests import Request
 from metering.usage import Usage
 
 
@@ -19,43 +21,6 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     base_url: str
     key: Secret
-
-
-class StreamOptions(msgspec.Struct, frozen=True):
-    """The one streaming option that concerns us."""
-
-    include_usage: bool | None = None
-
-
-class ChatFields(msgspec.Struct, frozen=True):
-    """The fields of a chat completion request that the gateway itself reads."""
-
-    messages: list[msgspec.Raw]
-    model: str | None = None
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-
-
-class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A chat completion request as it came: its bytes, and what we read of them."""
-
-    body: bytes
-    fields: ChatFields
-
-    @property
-    def stream(self) -> bool:
-        """Whether the answer is to be streamed."""
-        return bool(self.fields.stream)
-
-    @property
-    def wants_usage(self) -> bool:
-        """Whether the caller asked for the usage chunk at the end of a stream."""
-        return bool(self.fields.stream_options and self.fields.stream_options.include_usage)
-
-    def decoded(self) -> dict[str, Any]:
-        """Return the whole body as Python values, for translation."""
-        value: dict[str, Any] = msgspec.json.decode(self.body)
-        return value
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,19 +65,26 @@ class Relay(Protocol):
         ...
 
 
+class Prepared(NamedTuple):
+    """A request ready to go out, and the reader for its answer.
+
+    ``dropped`` names the caller's fields that this provider has no equal of and that don't change the answer.
+    """
+
+    outgoing: Outgoing
+    relay: Relay
+    dropped: Sequence[str] = ()
+
+
 class Provider(Protocol):
     """One way of speaking to providers."""
 
-    def chat(self, request: ChatRequest, target: Target) -> Outgoing:
-        """Build the request to send.
+    def prepare(self, request: Request, target: Target) -> Prepared:
+        """Build what to send to ``target`` for a request of any dialect.
 
         Raises:
             llm.errors.InvalidRequest: for what this provider can't be asked; names the field.
         """
-        ...
-
-    def relay(self, request: ChatRequest) -> Relay:
-        """Return a fresh reader for the answer to ``request``."""
         ...
 
     def models(self, target: Target) -> Outgoing:

@@ -11,7 +11,9 @@ from typing import Any
 import msgspec
 
 from llm import sse
-from llm.providers.base import ChatRequest, Outgoing, Target
+from llm.errors import InvalidRequest
+from llm.providers.base import Outgoing, Prepared, Target
+from llm.requests import ChatRequest, Request
 from metering.usage import Usage
 
 DONE = b"data: [DONE]\n\n"
@@ -22,15 +24,13 @@ class OpenAICompatible(msgspec.Struct, frozen=True, kw_only=True):
 
     usage_option: bool = True
 
-    def chat(self, request: ChatRequest, target: Target) -> Outgoing:
-        """See :meth:`llm.providers.base.Provider.chat`."""
-        return Outgoing(
-            url=f"{target.base_url}/chat/completions", headers=_headers(target), body=self._body(request, target)
-        )
-
-    def relay(self, request: ChatRequest) -> "ChatRelay":
-        """See :meth:`llm.providers.base.Provider.relay`."""
-        return ChatRelay(hide_usage=not request.wants_usage)
+    def prepare(self, request: Request, target: Target) -> Prepared:
+        """See :meth:`llm.providers.base.Provider.prepare`."""
+        match request:
+            case ChatRequest():
+                url, relay = f"{target.base_url}/chat/completions", ChatRelay(hide_usage=not request.wants_usage)
+                return Prepared(Outgoing(url=url, headers=_headers(target), body=self._chat(request)), relay)
+        raise InvalidRequest("This provider can't be asked that.")
 
     def models(self, target: Target) -> Outgoing:
         """See :meth:`llm.providers.base.Provider.models`."""
@@ -40,10 +40,10 @@ class OpenAICompatible(msgspec.Struct, frozen=True, kw_only=True):
         """See :meth:`llm.providers.base.Provider.models_body`."""
         return body
 
-    def _body(self, request: ChatRequest, target: Target) -> bytes:
+    def _chat(self, request: ChatRequest) -> bytes:
         fields: dict[str, Any] = {}
-        if request.fields.model is None:
-            fields["model"] = target.model
+        if not request.names_model:
+            fields["model"] = request.model
         if request.stream and self.usage_option and not request.wants_usage:
             fields["stream_options"] = {"include_usage": True}
         without = "stream_options" if not self.usage_option else ""

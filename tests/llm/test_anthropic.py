@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +11,8 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from agents.crypto import Secret
 from llm.providers.anthropic import Anthropic
-from llm.providers.base import ChatFields, ChatRequest, Provider, Relay, Target
+from llm.providers.base import Provider, Relay, Target
+from llm.requests import read_chat
 from llm.sse import Events, data_of
 from metering.usage import Usage
 from tests.llm.claude_streams import (
@@ -40,13 +40,13 @@ provider: Provider = ANTHROPIC
 
 def asked(**fields):
     body = json.dumps({"messages": [{"role": "user", "content": "Hello"}], **fields}).encode()
-    return ChatRequest(body=body, fields=msgspec.json.decode(body, type=ChatFields))
+    return read_chat(body, default_model=TARGET.model)
 
 
 def relayed(*pieces, wants_usage=False):
     """Stream the pieces through; return the relay and all the caller got."""
     options = {"stream_options": {"include_usage": True}} if wants_usage else {}
-    relay = ANTHROPIC.relay(asked(stream=True, **options))
+    relay = ANTHROPIC.prepare(asked(stream=True, **options), TARGET).relay
     out = b"".join(relay.feed(piece) for piece in pieces)
     return relay, out + relay.finish()
 
@@ -72,7 +72,7 @@ def deltas(out):
 
 
 def test_a_request_goes_out_with_the_key_and_the_version():
-    out = ANTHROPIC.chat(asked(), TARGET)
+    out = ANTHROPIC.prepare(asked(), TARGET).outgoing
     assert out.url == "http://127.0.0.1:1/v1/messages"
     assert out.headers == {
         "x-api-key": "sk-ant-alex-wxyz",
@@ -84,11 +84,11 @@ def test_a_request_goes_out_with_the_key_and_the_version():
 
 
 def test_the_callers_model_goes_before_the_agents():
-    assert json.loads(ANTHROPIC.chat(asked(model="claude-opus-5"), TARGET).body)["model"] == "claude-opus-5"
+    assert json.loads(ANTHROPIC.prepare(asked(model="claude-opus-5"), TARGET).outgoing.body)["model"] == "claude-opus-5"
 
 
 def test_what_was_dropped_can_be_told():
-    assert ANTHROPIC.dropped(asked(seed=1), TARGET) == ["seed"]
+    assert ANTHROPIC.prepare(asked(seed=1), TARGET).dropped == ["seed"]
 
 
 def test_the_list_of_models():
@@ -109,7 +109,7 @@ INVALID_KEY = b'{"type":"error","error":{"type":"authentication_error","message"
 
 
 def test_a_whole_answer_with_its_usage():
-    relay: Relay = ANTHROPIC.relay(asked())
+    relay: Relay = ANTHROPIC.prepare(asked(), TARGET).relay
     body = {
         "id": "msg_01",
         "model": "claude-haiku-4-5-20251001",
@@ -137,7 +137,7 @@ def test_a_whole_answer_with_its_usage():
     ],
 )
 def test_an_error_is_told_in_openais_words(kind, code):
-    relay = ANTHROPIC.relay(asked())
+    relay = ANTHROPIC.prepare(asked(), TARGET).relay
     body = json.dumps({"type": "error", "error": {"type": kind, "message": "Because."}}).encode()
     error = json.loads(relay.whole(400, body))["error"]
     assert (error["message"], error["code"], error["param"]) == ("Because.", code, None)
@@ -148,7 +148,7 @@ def test_an_error_is_told_in_openais_words(kind, code):
 @pytest.mark.parametrize("status", [200, 502])
 @pytest.mark.parametrize("body", [b"", b"<html>Bad gateway</html>", b"\xff\xfe", b'{"content": 3, "error": 4}', b"[]"])
 def test_what_cannot_be_read_is_an_error_that_says_what_came(status, body):
-    error = json.loads(ANTHROPIC.relay(asked()).whole(status, body))["error"]
+    error = json.loads(ANTHROPIC.prepare(asked(), TARGET).relay.whole(status, body))["error"]
     assert error["type"] == "server_error"
     assert f"status {status} and {len(body)} bytes" in error["message"]
 
@@ -241,7 +241,7 @@ def test_a_stream_cut_by_the_provider_has_its_input_counted_and_no_done():
 
 
 def test_the_end_is_held_back_until_the_provider_is_done():
-    relay = ANTHROPIC.relay(asked(stream=True))
+    relay = ANTHROPIC.prepare(asked(stream=True), TARGET).relay
     assert b"[DONE]" not in relay.feed(begins() + ends() + STOP)
     assert relay.complete is True
     assert relay.finish() == b"data: [DONE]\n\n"
@@ -308,7 +308,7 @@ def test_any_cut_of_the_bytes_gives_the_same_chunks_and_usage(data):
 def test_a_stream_adds_up_to_the_whole_answer(answer):
     stream, body = answer
     relay, out = relayed(stream, wants_usage=True)
-    whole_relay = ANTHROPIC.relay(asked())
+    whole_relay = ANTHROPIC.prepare(asked(), TARGET).relay
     whole = json.loads(whole_relay.whole(200, body))
     ChatCompletion.model_validate(whole, strict=True)
     *told, last, done = chunks(out)

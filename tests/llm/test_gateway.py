@@ -318,3 +318,9 @@ async def test_the_providers_models_are_listed(house, echo):
     answered = await house.call(b"", path="/v1/models", method="GET", token="of-anthropic")
     assert answered.json()["object"] == "list"
     assert house.records() == []
+
+
+async def test_what_the_provider_has_no_equal_of_is_named_in_a_header(house, echo):
+    house.agents[TOKEN] = agent("anthropic", echo.url("anthropic"), model="claude-haiku-4-5")
+    answered = await house.call({**HELLO, "model": "claude-haiku-4-5", "seed": 1})
+    assert (answered.status, answered.headers["x-vutler-dropped"]) == (200, "seed")
