@@ -109,6 +109,7 @@ class SystemMessage(msgspec.Struct, frozen=True, tag_field="role", tag="system")
     """A system prompt."""
 
     content: Content
+    name: str | None = None
     cache_control: CacheControl | None = None
 
 
@@ -117,9 +118,10 @@ class DeveloperMessage(SystemMessage, frozen=True, tag_field="role", tag="develo
 
 
 class UserMessage(msgspec.Struct, frozen=True, tag_field="role", tag="user"):
-    """What the user says."""
+    """What the user says. ``name`` tells several users apart, to OpenAI."""
 
     content: Content
+    name: str | None = None
     cache_control: CacheControl | None = None
 
 
@@ -127,6 +129,7 @@ class AssistantMessage(msgspec.Struct, frozen=True, tag_field="role", tag="assis
     """What the model said, called and thought."""
 
     content: Content = None
+    name: str | None = None
     refusal: str | None = None
     tool_calls: list[ToolCall] | None = None
     function_call: Any = None

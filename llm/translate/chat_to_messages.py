@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from llm.errors import InvalidRequest
-from llm.translate.chat import Chat
+from llm.translate.chat import Chat, ToolMessage
 from llm.translate.chat_tools import answer_schema, check_tools, choice_of, instruction, output_format, tools_of
 from llm.translate.chat_turns import system_of, turns_of
 from llm.translate.claude import Claude, accepts
@@ -86,6 +86,8 @@ def dropped_fields(chat: Chat, *, model: str) -> list[str]:
     dropped += [name for name in _SAMPLING if getattr(chat, name) is not None and name not in sent]
     if chat.reasoning_effort not in (None, "none") and not reasoning.thinking and not reasoning.effort:
         dropped.append("reasoning_effort")
+    if any(not isinstance(message, ToolMessage) and message.name for message in chat.messages):
+        dropped.append("messages[].name")
     return dropped
 
 

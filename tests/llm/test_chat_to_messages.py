@@ -18,6 +18,7 @@ from pydantic import ConfigDict, TypeAdapter
 from llm.errors import InvalidRequest
 from llm.translate.chat import Chat, read
 from llm.translate.chat_to_messages import dropped_fields, to_messages
+from llm.translate.claude import accepts
 
 SONNET_4 = "claude-sonnet-4-20250514"
 HAIKU_4_5 = "claude-haiku-4-5"
@@ -334,6 +335,29 @@ def test_a_refusal_sent_back_is_something_the_assistant_said():
 
 
 @pytest.mark.parametrize(
+    ("model", "thinking", "structured", "sampling"),
+    [
+        ("claude-2.1", "never", False, 2),
+        ("claude-3-5-haiku-20241022", "never", False, 2),
+        ("claude-3-7-sonnet-latest", "budget", False, 2),
+        ("claude-4-opus-20250514", "budget", False, 2),
+        ("claude-sonnet-4@20250514", "budget", False, 2),
+        ("claude-opus-4-1-20250805", "budget", False, 1),
+        ("claude-sonnet-4-5-20250929", "budget", True, 1),
+        ("anthropic/claude-sonnet-4.6", "adaptive", True, 1),
+        ("claude-opus-4-7", "adaptive", True, 0),
+        ("claude-sonnet-5", "adaptive", True, 0),
+        ("claude-haiku-5-5", "adaptive", True, 0),
+        ("claude-mythos-preview", "adaptive", True, 0),
+        ("somebody-elses", "budget", True, 1),
+    ],
+)
+def test_what_a_model_accepts_is_read_off_its_name(model, thinking, structured, sampling):
+    found = accepts(model)
+    assert (found.thinking, found.structured_outputs, found.sampling) == (thinking, structured, sampling)
+
+
+@pytest.mark.parametrize(
     ("model", "limit"),
     [
         ("claude-3-haiku-20240307", 4_096),
@@ -476,6 +500,12 @@ def test_what_asks_for_something_beside_the_answer_is_dropped_and_named():
     body = hello(seed=1, logprobs=True, top_logprobs=2, store=False, metadata={"a": "b"}, service_tier="auto", n=1)
     assert dropped(body) == ["seed", "logprobs", "top_logprobs", "metadata", "service_tier"]
     assert set(translated(body)) == {"model", "max_tokens", "messages"}
+
+
+def test_a_participants_name_is_dropped_and_named():
+    body = {"messages": [{"role": "user", "name": "maya", "content": "Hello"}]}
+    assert dropped(body) == ["messages[].name"]
+    assert translated(body)["messages"][0]["content"] == [{"type": "text", "text": "Hello"}]
 
 
 @pytest.mark.parametrize(
