@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import pytest
 from django.conf import settings
 from django.test import Client
+from django.utils import translation
 
 from agents import services
 from agents.models import Agent, User, Workspace
 
-pytest_plugins = ["tests.echo", "tests.llm.gateway"]
+pytest_plugins = ["tests.echo", "tests.llm.gateway", "tests.process"]
 
 PASSWORD = "correct horse battery"
 
@@ -22,6 +23,13 @@ def _plain_settings(settings):
     }
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.AXES_ENABLED = False
+
+
+@pytest.fixture(autouse=True)
+def _english():
+    # A page asked for in French leaves the thread speaking French.
+    with translation.override("en"):
+        yield
 
 
 @dataclass
