@@ -46,6 +46,7 @@ class UsageRecord(models.Model):
         indexes = [
             models.Index(fields=["workspace_id", "-timestamp", "-id"], name="records_of_workspace"),
             models.Index(fields=["agent_id", "-timestamp", "-id"], name="records_of_agent"),
+            models.Index(fields=["-timestamp", "-id"], name="records_by_time"),
         ]
 
     def __str__(self) -> str:

@@ -4,6 +4,7 @@ from typing import Any
 
 import structlog
 from csp.constants import NONCE, NONE, SELF
+from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
 
 from vutler import env
@@ -18,8 +19,8 @@ CSRF_TRUSTED_ORIGINS = env.CSRF_TRUSTED_ORIGINS
 # --- Applications -----------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "unfold",
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "vutler.apps.StaffAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -126,7 +127,6 @@ ACCOUNT_EMAIL_VERIFICATION = "optional"
 ACCOUNT_ADAPTER = "agents.accounts.AccountAdapter"
 ACCOUNT_FORMS = {"signup": "agents.forms.people.SignupForm"}
 ACCOUNT_SESSION_REMEMBER = True
-ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 # Guesses at second factors are limited here. Of passwords, django-axes has to see the eighth, so this comes later.
@@ -136,6 +136,7 @@ MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not env.HTTPS
 MFA_TOTP_ISSUER = "Vutler"
+MFA_ADAPTER = "agents.second_factors.SecondFactorAdapter"
 
 AXES_FAILURE_LIMIT = 8
 AXES_COOLOFF_TIME = 0.25  # hours
@@ -144,6 +145,7 @@ AXES_USERNAME_CALLABLE = "agents.accounts.login_name"
 AXES_LOCKOUT_TEMPLATE = "account/lockout.html"
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
+AXES_ENABLE_ADMIN = False
 
 # --- Safety of pages --------------------------------------------------------------------------
 
@@ -244,7 +246,25 @@ SPECTACULAR_SETTINGS = {
 
 # --- Admin ------------------------------------------------------------------------------------
 
-UNFOLD = {"SITE_TITLE": "Vutler", "SITE_HEADER": "Vutler", "SITE_URL": "/agents/"}
+# The colours of static/css/tokens.css, as the scales that unfold draws with.
+_ACCENT = ["#e8f4f2", "#d0e9e5", "#a6d6cf", "#8adbd3", "#62cbc1", "#39a49b", "#0b6966", "#084f4d"]
+_ACCENT += ["#063f3d", "#14302e", "#06201e"]
+_GREY = ["#f5f8f7", "#edf2f0", "#e2e8e6", "#cad4d1", "#a3b1ad", "#687773", "#54635f", "#3c4946"]
+_GREY += ["#283331", "#161e1d", "#0f1514"]
+_SHADES = ["50", *(str(shade) for shade in range(100, 1000, 100)), "950"]
+UNFOLD = {
+    "SITE_TITLE": "Vutler",
+    "SITE_HEADER": "Vutler",
+    "SITE_SYMBOL": "smart_toy",
+    "SITE_URL": "/agents/",
+    "SITE_FAVICONS": [{"rel": "icon", "href": lambda _request: static("favicon.svg"), "type": "image/svg+xml"}],
+    "BORDER_RADIUS": "8px",
+    "SIDEBAR": {"navigation": "vutler.staff.navigation"},
+    "COLORS": {
+        "primary": dict(zip(_SHADES, _ACCENT, strict=True)),
+        "base": dict(zip(_SHADES, _GREY, strict=True)),
+    },
+}
 
 # --- Logs: one JSON object a line, never a prompt, an answer or a key ---------------------------
 

@@ -5,47 +5,49 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='UsageRecord',
+            name="UsageRecord",
             fields=[
-                ('id', models.UUIDField(primary_key=True, serialize=False)),
-                ('agent_id', models.UUIDField()),
-                ('workspace_id', models.UUIDField()),
-                ('timestamp', models.DateTimeField()),
-                ('provider', models.CharField(max_length=20)),
-                ('model', models.CharField(max_length=200)),
-                ('tier', models.CharField(max_length=10)),
-                ('tokens_input', models.BigIntegerField()),
-                ('tokens_output', models.BigIntegerField()),
-                ('cost_input', metering.fields.UsdField(null=True)),
-                ('cost_output', metering.fields.UsdField(null=True)),
-                ('cost_total', metering.fields.UsdField(null=True)),
-                ('price_total', metering.fields.UsdField()),
-                ('request_type', models.CharField(max_length=10)),
-                ('latency_ms', models.IntegerField()),
-                ('status', models.CharField(max_length=16)),
-                ('http_status', models.SmallIntegerField()),
-                ('mode', models.CharField(max_length=10)),
-                ('streamed', models.BooleanField()),
-                ('ttft_ms', models.IntegerField(null=True)),
-                ('attempts', models.JSONField()),
-                ('cache_read', models.BigIntegerField()),
-                ('cache_write', models.BigIntegerField()),
-                ('reasoning', models.BigIntegerField()),
-                ('price_version', models.CharField(blank=True, max_length=260)),
-                ('experiment_arm', models.CharField(blank=True, max_length=40)),
-                ('provenance', models.CharField(max_length=10)),
+                ("id", models.UUIDField(primary_key=True, serialize=False)),
+                ("agent_id", models.UUIDField()),
+                ("workspace_id", models.UUIDField()),
+                ("timestamp", models.DateTimeField()),
+                ("provider", models.CharField(max_length=20)),
+                ("model", models.CharField(max_length=200)),
+                ("tier", models.CharField(max_length=10)),
+                ("tokens_input", models.BigIntegerField()),
+                ("tokens_output", models.BigIntegerField()),
+                ("cost_input", metering.fields.UsdField(null=True)),
+                ("cost_output", metering.fields.UsdField(null=True)),
+                ("cost_total", metering.fields.UsdField(null=True)),
+                ("price_total", metering.fields.UsdField()),
+                ("request_type", models.CharField(max_length=10)),
+                ("latency_ms", models.IntegerField()),
+                ("status", models.CharField(max_length=16)),
+                ("http_status", models.SmallIntegerField()),
+                ("mode", models.CharField(max_length=10)),
+                ("streamed", models.BooleanField()),
+                ("ttft_ms", models.IntegerField(null=True)),
+                ("attempts", models.JSONField()),
+                ("cache_read", models.BigIntegerField()),
+                ("cache_write", models.BigIntegerField()),
+                ("reasoning", models.BigIntegerField()),
+                ("price_version", models.CharField(blank=True, max_length=260)),
+                ("experiment_arm", models.CharField(blank=True, max_length=40)),
+                ("provenance", models.CharField(max_length=10)),
             ],
             options={
-                'ordering': ['-timestamp', '-id'],
-                'indexes': [models.Index(fields=['workspace_id', '-timestamp', '-id'], name='records_of_workspace'), models.Index(fields=['agent_id', '-timestamp', '-id'], name='records_of_agent')],
+                "ordering": ["-timestamp", "-id"],
+                "indexes": [
+                    models.Index(fields=["workspace_id", "-timestamp", "-id"], name="records_of_workspace"),
+                    models.Index(fields=["agent_id", "-timestamp", "-id"], name="records_of_agent"),
+                    models.Index(fields=["-timestamp", "-id"], name="records_by_time"),
+                ],
             },
         ),
     ]
