@@ -2,14 +2,13 @@
 
 import asyncio
 import gc
-from typing import Any
 
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 from agents.catalogue import ECHO
-from agents.services import agents_changed
 from llm import snapshot
+from llm.announcements import Announcements
 from llm.asgi import App, GatewayApp, Receive, Scope, Send
 from llm.client import Upstream
 from llm.gateway import Gateway
@@ -24,7 +23,7 @@ class Application:
 
     def __init__(self) -> None:
         self._snapshots = Snapshots(load=snapshot.load)
-        agents_changed.connect(self._forget)
+        self._announcements = Announcements(url=settings.REDIS_URL, forget=self._snapshots.forget)
         self._journal = Journal(settings.JOURNAL_DIR, append=get_store().append)
         self._upstream = Upstream(allow_private=settings.ALLOW_PRIVATE_ENDPOINTS)
         self._django: App = get_asgi_application()
@@ -52,16 +51,15 @@ class Application:
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         self._journal.start()
+        self._announcements.start()
         # What is loaded by now stays: collecting garbage needn't walk through all of Django every time.
         gc.collect()
         gc.freeze()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         # By now the server has let running requests end: what they left in the journal is shipped.
+        await self._announcements.stop()
         await asyncio.to_thread(self._journal.close)
         await self._upstream.close()
         self._snapshots.close()
         await send({"type": "lifespan.shutdown.complete"})
-
-    def _forget(self, agent_ids: list[str], **_signal: Any) -> None:
-        self._snapshots.forget(agent_ids)
