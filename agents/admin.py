@@ -1,6 +1,6 @@
 """The staff's view of customers: much to see, little to change, and what is changed goes through the services."""
 
-from typing import Any
+from typing import Any, Final
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
@@ -16,6 +16,8 @@ from unfold.decorators import display
 
 from agents import services
 from agents.models import Agent, AgentToken, AuditEntry, Member, ProviderKey, User, Workspace, WorkspaceToken
+
+AGENT_LABELS: Final = {"ready": "success", "paused": "warning", "keyless": "info"}
 
 # What allauth registers by itself isn't for looking at: an authenticator's page shows what its codes are made from.
 admin.site.unregister([EmailAddress, Authenticator, Group])
@@ -151,7 +153,7 @@ class AgentAdmin(Operated, ModelAdmin):  # type: ignore[misc]
         """Return how the key shows."""
         return agent.provider_key.hint if agent.provider_key else ""
 
-    @display(description=_("state"), label={"ready": "success", "paused": "warning", "keyless": "info"})
+    @display(description=_("state"), label=AGENT_LABELS)  # type: ignore[untyped-decorator]
     def state(self, agent: Agent) -> tuple[str, Any]:
         """Return whether it answers, and if not, why."""
         if agent.deleted_at:
@@ -207,7 +209,7 @@ class TokenAdmin(Operated, ModelAdmin):  # type: ignore[misc]
     search_help_text = _("The token's first characters, its name, workspace or id")
     actions = ("revoke",)
 
-    @display(description=_("state"), label={"working": "success"})
+    @display(description=_("state"), label={"working": "success"})  # type: ignore[untyped-decorator]
     def state(self, token: AgentToken | WorkspaceToken) -> tuple[str, Any]:
         """Return whether it opens anything."""
         return ("revoked", _("Revoked")) if token.revoked_at else ("working", _("Works"))

@@ -6,6 +6,7 @@ from typing import Any, Final
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
@@ -15,6 +16,7 @@ from agents.admin import ReadOnly
 from agents.catalogue import providers
 from metering.models import UsageRecord
 
+LABELS: Final = {"ok": "success", "client_closed": "info", "provider_error": "warning"}
 _UUID: Final = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -29,7 +31,7 @@ class KnownValues(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[UsageRecord]) -> QuerySet[UsageRecord]:  # noqa: ARG002
         """Keep what was chosen."""
-        return queryset.filter(**{self.parameter_name: self.value()}) if self.value() else queryset
+        return queryset.filter(**{str(self.parameter_name): self.value()}) if self.value() else queryset
 
 
 class ProviderFilter(KnownValues):
@@ -101,7 +103,7 @@ class UsageRecordAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
         """Return the first characters of its id: the agent itself may be gone, or in another database."""
         return str(record.agent_id)[:8]
 
-    @display(description=_("status"), label={"ok": "success", "client_closed": "info", "provider_error": "warning"})
+    @display(description=_("status"), label=LABELS)  # type: ignore[untyped-decorator]
     def outcome(self, record: UsageRecord) -> tuple[str, str]:
         """Return how it ended."""
         return record.status, f"{record.status} {record.http_status}"
@@ -111,10 +113,10 @@ class UsageRecordAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
         """Return both counts."""
         return f"{record.tokens_input:,} + {record.tokens_output:,}"
 
-    @admin.display(description=_("cost"), empty_value=_("unknown"))
-    def cost(self, record: UsageRecord) -> str | None:
+    @admin.display(description=_("cost"))
+    def cost(self, record: UsageRecord) -> str:
         """Return what the provider charged, in USD."""
-        return None if record.cost_total is None else f"${record.cost_total:f}"
+        return gettext("unknown") if record.cost_total is None else f"${record.cost_total:f}"
 
     @admin.display(description=_("latency"))
     def latency(self, record: UsageRecord) -> str:
