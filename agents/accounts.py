@@ -43,12 +43,12 @@ def remembered_invitation(request: HttpRequest) -> tuple[Invitation, str] | None
 
 
 def login_name(request: HttpRequest, credentials: dict[str, Any] | None = None) -> str:
-    """Return the address that django-axes counts failures for, whichever form it was typed in.
+    """Return the address that django-axes counts failures for, in one spelling.
 
-    allauth names it ``login`` in the form and ``email`` in the credentials; the admin names it ``username``.
+    allauth names it ``login`` in the form and ``email`` in the credentials.
     """
     for source in (credentials or {}, request.POST):
-        for name in ("email", "username", "login"):
+        for name in ("email", "login"):
             if source.get(name):
                 return str(source[name]).strip().lower()
     return ""

@@ -2,7 +2,8 @@
 
 The columns are found by themselves: every :class:`agents.fields.SealedField`, whose model says in ``context`` which
 place a row's secret belongs to. Each row is a step of its own, so that stopping half-way loses nothing, and a row is
-only written where it still holds what was read, so that a key which its owner replaces meanwhile stays.
+only written where it still holds what was read, so that a key which its owner replaces meanwhile stays. Second
+factors are the exception to "by themselves": django-allauth stores them in JSON (:mod:`agents.second_factors`).
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any, Final
 from django.apps import apps
 from django.db.models import Model, QuerySet
 
+from agents import second_factors
 from agents.crypto import CannotOpen, KeyRing
 from agents.fields import SealedField, key_ring
 
@@ -63,7 +65,8 @@ def columns() -> list[Column]:
 
 def due() -> int:
     """Return how many secrets aren't under the first key."""
-    return sum(column.due(key_ring()).count() for column in columns())
+    ring = key_ring()
+    return sum(column.due(ring).count() for column in columns()) + len(second_factors.due(ring))
 
 
 def rotate() -> Iterator[Step]:
@@ -74,6 +77,19 @@ def rotate() -> Iterator[Step]:
             yield Step(
                 place=f"{column.model._meta.label}.{column.name} {row.pk}", outcome=_reseal(row, column, ring=ring)
             )
+    for factor in second_factors.due(ring):
+        yield Step(place=f"mfa.Authenticator {factor.pk}", outcome=_reseal_factor(factor, ring=ring))
+
+
+def _reseal_factor(factor: Any, *, ring: KeyRing) -> Outcome:
+    try:
+        if second_factors.reseal(factor, ring=ring):
+            return Outcome.RESEALED
+        # A recovery code was used meanwhile, or the factor is gone.
+        fresh = next((each for each in second_factors.due(ring) if each.pk == factor.pk), None)
+        return _reseal_factor(fresh, ring=ring) if fresh else Outcome.LEFT
+    except CannotOpen:
+        return Outcome.UNREADABLE
 
 
 def _in_batches(rows: QuerySet[Any]) -> Iterator[Any]:

@@ -4,14 +4,18 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.i18n import set_language
 
+from agents.views.addresses import addresses
 from vutler.health import healthz, readyz
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
+    path("accounts/email/", addresses, name="account_email"),
     path("accounts/", include("allauth.urls")),
     path("api/v1/", include(("vutler.api", "api"))),
     path("admin/", admin.site.urls),
     path("language/", set_language, name="set_language"),
     path("", include("agents.urls")),
+    path("", include("metering.urls")),
+    path("", include("llm.urls")),
 ]

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from agents import services
 from agents.accounts import remembered_invitation
-from agents.models import Member, Role, User
+from agents.models import Invitation, Member, Role, User
 
 ROLE_HELP = {
     Role.OWNER: _("Everything, other owners included"),
@@ -33,8 +33,9 @@ class SignupForm(AllauthSignupForm):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.invitation: Invitation | None
         self.invitation, self._token = remembered_invitation(context.request) or (None, "")
-        self.fields["email"].label = _("E-mail address")
+        self.fields["password1"].help_text = _("At least 10 characters, and not one that everybody uses.")
         self.fields["email"].widget.attrs["autocomplete"] = "username"
         if self.invitation:
             del self.fields["company"]
@@ -82,9 +83,7 @@ def grantable_roles(by: Member) -> list[Role]:
 class InvitationForm(RoleForm):
     """Whom to invite, and as what."""
 
-    email = forms.EmailField(
-        label=_("E-mail address"), max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "off"})
-    )
+    email = forms.EmailField(label=_("Email"), max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "off"}))
     field_order = ["email", "role"]
 
 
