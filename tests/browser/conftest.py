@@ -61,8 +61,8 @@ class Trouble(list[str]):
     """What the browser complained of: errors in the console, refused by the policy, or thrown by a script."""
 
     def watch(self, page: Page) -> None:
-        page.on("console", lambda message: self.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: self.append(str(error)))
+        page.on("console", lambda said: self.append(f"{page.url}: {said.text}") if said.type == "error" else None)
+        page.on("pageerror", lambda error: self.append(f"{page.url}: {error}"))
 
     def forgive(self, pattern: str) -> None:
         """Drop the complaints that match: a test that provokes a 404 gets one in the console too."""
@@ -134,13 +134,15 @@ def shot(request: pytest.FixtureRequest) -> Callable[[Page, str], None]:
         if directory and page.viewport_size:
             size = "phone" if page.viewport_size["width"] == PHONE["width"] else "desktop"
             Path(directory).mkdir(parents=True, exist_ok=True)
-            page.screenshot(path=Path(directory) / f"{name}-{size}.png", full_page=True)
+            # To hide the caret Playwright would write a style into the page, which the policy refuses.
+            page.screenshot(path=Path(directory) / f"{name}-{size}.png", full_page=True, caret="initial")
 
     return take
 
 
 def no_horizontal_scroll(page: Page) -> None:
     """Nothing sticks out of the window on the right."""
+    page.wait_for_load_state()
     wide, window = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
     assert wide <= window, f"{page.url} is {wide} wide in a window of {window}"
 

@@ -1,0 +1,97 @@
+"""Alex's first minutes, on a server like that of `make run`: sign up, agent, key, token, a request, its usage."""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import axe, no_horizontal_scroll
+from tests.flows.trying_out import TryingOut, trying_out
+
+pytestmark = pytest.mark.process
+
+Look = Callable[[Page, str], None]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory) -> Iterator[TryingOut]:
+    with trying_out(tmp_path_factory.mktemp("var")) as running:
+        yield running
+
+
+@pytest.fixture
+def look(shot) -> Look:
+    """Look at a page with every eye: width, axe, and a picture where one is wanted."""
+
+    def at(page: Page, name: str) -> None:
+        no_horizontal_scroll(page)
+        axe(page)
+        shot(page, name)
+
+    return at
+
+
+def test_from_sign_up_to_the_first_counted_request(server: TryingOut, page: Page, look: Look):
+    size = "phone" if page.viewport_size["width"] < 500 else "desktop"
+
+    page.goto(f"{server.url}/accounts/signup/")
+    look(page, "sign-up")
+    page.get_by_label("Email").fill(f"alex-{size}@example.com")
+    page.get_by_label("Company").fill("Alex & Co")
+    page.get_by_label("Password").fill("correct horse battery")
+    page.get_by_role("main").get_by_role("button", name="Sign up").click()
+
+    expect(page.get_by_role("heading", name="Create your first agent")).to_be_visible()
+    look(page, "no-agents-yet")
+    page.get_by_role("main").get_by_role("link", name="New agent").first.click()
+
+    expect(page.get_by_role("heading", name="New agent")).to_be_visible()
+    look(page, "new-agent")
+    page.get_by_text("Support email", exact=True).click()
+    page.get_by_role("button", name="Create agent").click()
+
+    expect(page.get_by_role("heading", name="Support email")).to_be_visible()
+    look(page, "settings-empty")
+    page.get_by_label("LLM provider").select_option("echo")
+    expect(page.get_by_label("Model", exact=True)).to_have_value("echo-1")
+    page.get_by_role("textbox", name="API key").fill("sk-alex-0123456789-wxyz")
+    page.get_by_role("button", name="Check key").click()
+    expect(page.get_by_text("It can use")).to_be_visible()
+    page.get_by_role("button", name="Save", exact=True).click()
+
+    expect(page.get_by_text("sk-…wxyz").first).to_be_attached()
+    assert "sk-alex-0123456789" not in page.content()
+    look(page, "settings")
+    page.get_by_role("button", name="Make a token").click()
+
+    expect(page.get_by_role("heading", name="Your new token")).to_be_visible()
+    look(page, "token")
+    curl = page.locator("#curl").inner_text()
+    answer = json.loads(subprocess.run(["bash", "-c", curl], check=True, capture_output=True, text=True).stdout)
+    tokens = answer["usage"]["total_tokens"]
+
+    usage = page.get_by_role("main").get_by_text(f"{tokens}", exact=True).first
+    page.goto(f"{server.url}/usage/")
+    while not usage.is_visible():
+        page.reload()
+    look(page, "usage-first")
+    page.get_by_role("link", name="Support email").first.click()
+    expect(page.get_by_text("echo-1")).to_be_visible()
+    look(page, "records-first")
+
+
+def test_the_demo_bakery_has_months_to_look_at(server: TryingOut, page: Page, look: Look):
+    page.goto(f"{server.url}/accounts/login/")
+    page.get_by_label("Email").fill(server.said("Log in"))
+    page.get_by_label("Password").fill(server.said("Password"))
+    page.get_by_role("main").get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="Agents")).to_be_visible()
+    look(page, "agents")
+    page.goto(f"{server.url}/usage/")
+    expect(page.get_by_role("link", name="Newsletter writer")).to_be_visible()
+    look(page, "usage")
+    page.get_by_role("link", name="Newsletter writer").click()
+    expect(page.get_by_role("heading", name="Newsletter writer")).to_be_visible()
+    look(page, "records")
