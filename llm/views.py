@@ -50,7 +50,7 @@ def check_saved_key(request: HttpRequest, key_id: UUID) -> HttpResponse:
 def _check(form: ModelForm) -> KeyCheck:
     form.is_valid()
     if wrong := form.errors.get("base_url"):
-        return _without_asking(wrong[0])
+        return _without_asking(str(wrong[0]))
     try:
         key = form.to_check()
     except CannotOpen:

@@ -42,7 +42,7 @@ class NewAgentForm(forms.Form):
     def cards(self) -> list[dict[str, Any]]:
         """Return the templates to choose from, a blank one last."""
         chosen = self["template"].value() or BLANK
-        rows = [
+        rows: list[dict[str, Any]] = [
             {"id": row.id, "name": row.name, "description": row.description, "icon": ICONS.get(row.id, "bot")}
             for row in templates().values()
         ]

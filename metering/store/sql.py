@@ -7,7 +7,7 @@ process next to nothing a record.
 import base64
 import binascii
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -49,7 +49,7 @@ class SqlStore:
 
     def usage(self, *, workspace_id: UUID, month: Month) -> list[AgentUsage]:
         """See :meth:`metering.store.base.Store.usage`."""
-        rows = (
+        rows: Iterable[Any] = (
             UsageRecord.objects.filter(workspace_id=workspace_id, timestamp__gte=month.start, timestamp__lt=month.end)
             .order_by()
             .values("agent_id", "provider")

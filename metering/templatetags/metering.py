@@ -11,18 +11,20 @@ register = template.Library()
 
 CENT: Final = Decimal("0.01")
 DIGITS_BELOW_A_CENT: Final = 4
-UNITS: Final = ((10**9, "B"), (10**6, "M"), (10**3, "k"))
+THOUSAND: Final = 1000
+UNITS: Final = ((10**3, "k"), (10**6, "M"), (10**9, "B"))
 
 
 @register.filter
 def tokens(count: int) -> str:
     """Return a count of tokens in short: 380, 12.4k, 1.2M."""
-    for size, letter in UNITS:
+    short, letter = Decimal(count), ""
+    for size, unit in UNITS:
         # 999,950 is a million to one decimal, not 1,000k.
-        short = (Decimal(count) / size).quantize(Decimal("0.1"), ROUND_HALF_UP)
-        if short >= 1:
-            return number_format(short.quantize(Decimal(1)) if short == int(short) else short) + letter
-    return number_format(count)
+        if short < THOUSAND:
+            break
+        short, letter = (Decimal(count) / size).quantize(Decimal("0.1"), ROUND_HALF_UP), unit
+    return number_format(short.quantize(Decimal(1)) if short == int(short) else short) + letter
 
 
 @register.filter

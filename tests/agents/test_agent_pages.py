@@ -86,9 +86,9 @@ def test_the_settings_are_the_documents_first_drawing(alex, bot):
 def test_alex_pastes_a_key_and_it_is_sealed_and_used(alex):
     agent = services.create_agent(workspace=alex.workspace, name="Bot", by=alex.user)
     assert save(alex.client(), agent, api_key=f" {PASTED} ").status_code == 302
-    agent.refresh_from_db()
-    assert agent.provider_key.open().reveal() == PASTED
-    assert PASTED not in agent.provider_key.sealed_secret
+    key = ProviderKey.objects.get(agents=agent)
+    assert key.open().reveal() == PASTED
+    assert PASTED not in key.sealed_secret
     assert PASTED not in page(alex.client().get(f"/agents/{agent.pk}/"))
 
 

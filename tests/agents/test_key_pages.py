@@ -12,7 +12,7 @@ PASTED = "sk-pasted-9876543210-abcd"
 
 
 @pytest.fixture
-def key(bot) -> ProviderKey:
+def key(bot):
     """Alex's key, which his Support Bot runs on."""
     return bot.provider_key
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -14,16 +15,19 @@ FEBRUARY = datetime(2026, 2, 16, 18, 0, tzinfo=UTC)
 
 
 def record(
-    agent: Agent, *, at: datetime = FEBRUARY, cost_input: str | None = None, cost_output: str | None = None, **fields
+    agent: Agent,
+    *,
+    at: datetime = FEBRUARY,
+    cost_input: str | None = None,
+    cost_output: str | None = None,
+    **fields: Any,
 ) -> Record:
-    """Return a record of the agent: 1,250 tokens in, 380 out. Costs in USD; without any, nobody knows the price."""
-    priced = cost_input is not None and cost_output is not None
-    costs = {
-        "cost_input": picodollars(Decimal(cost_input)) if priced else None,
-        "cost_output": picodollars(Decimal(cost_output)) if priced else None,
-        "cost_total": picodollars(Decimal(cost_input) + Decimal(cost_output)) if priced else None,
-    }
-    ordinary = {
+    """Return a record of the agent: 1,250 tokens in, 380 out. Costs in USD; without both, nobody knows the price."""
+    costs: dict[str, int | None] = {"cost_input": None, "cost_output": None, "cost_total": None}
+    if priced := cost_input is not None and cost_output is not None:
+        known = [picodollars(Decimal(part)) for part in (cost_input, cost_output) if part is not None]
+        costs = {"cost_input": known[0], "cost_output": known[1], "cost_total": sum(known)}
+    ordinary: dict[str, Any] = {
         "id": str(record_id()),
         "agent_id": str(agent.pk),
         "workspace_id": str(agent.workspace_id),
