@@ -17,7 +17,8 @@ from unfold.decorators import display
 from agents import services
 from agents.models import Agent, AgentToken, AuditEntry, Member, ProviderKey, User, Workspace, WorkspaceToken
 
-AGENT_LABELS: Final = {"ready": "success", "paused": "warning", "keyless": "info"}
+AGENT_LABELS: Final = {"ready": "success", "paused": "warning", "keyless": "info", "deleted": ""}
+TOKEN_LABELS: Final = {"working": "success", "revoked": ""}
 
 # What allauth registers by itself isn't for looking at: an authenticator's page shows what its codes are made from.
 admin.site.unregister([EmailAddress, Authenticator, Group])
@@ -209,7 +210,7 @@ class TokenAdmin(Operated, ModelAdmin):  # type: ignore[misc]
     search_help_text = _("The token's first characters, its name, workspace or id")
     actions = ("revoke",)
 
-    @display(description=_("state"), label={"working": "success"})  # type: ignore[untyped-decorator]
+    @display(description=_("state"), label=TOKEN_LABELS)  # type: ignore[untyped-decorator]
     def state(self, token: AgentToken | WorkspaceToken) -> tuple[str, Any]:
         """Return whether it opens anything."""
         return ("revoked", _("Revoked")) if token.revoked_at else ("working", _("Works"))

@@ -16,7 +16,14 @@ from agents.admin import ReadOnly
 from agents.catalogue import providers
 from metering.models import UsageRecord
 
-LABELS: Final = {"ok": "success", "client_closed": "info", "provider_error": "warning"}
+LABELS: Final = {
+    "ok": "success",
+    "client_closed": "info",
+    "provider_error": "warning",
+    "provider_cut": "danger",
+    "timeout": "danger",
+    "unreachable": "danger",
+}
 _UUID: Final = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 
 
