@@ -8,7 +8,7 @@ PATHS ?= .
 # For the verbs that only look at the code: throw-away values that protect nothing.
 CHECK_ENV := SECRET_KEY=only-for-checks-3f9d0c5b7e1a48262c8d7f6e5a4b3c2d1e0f9a8b7c \
 	FIELD_ENCRYPTION_KEYS=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= \
-	VAR_DIR=$(CURDIR)/$(VENV)/checks DATABASE_URL= METER_DATABASE_URL= REDIS_URL= DEBUG= HTTPS=
+	VAR_DIR=$(CURDIR)/$(VENV)/checks DATABASE_URL= METER_DATABASE_URL= REDIS_URL= DEBUG=false HTTPS=true
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
@@ -41,21 +41,21 @@ lint: setup ## ruff: style and format
 	$(BIN)/ruff format --check .
 
 types: setup ## mypy, strict
-	$(CHECK_ENV) $(BIN)/mypy .
+	@$(CHECK_ENV) $(BIN)/mypy .
 
 contracts: setup ## import-linter: who may import whom
-	$(CHECK_ENV) $(BIN)/lint-imports
+	@$(CHECK_ENV) $(BIN)/lint-imports
 
 deploy: setup ## Django's own checks, and that no migration is missing
-	$(CHECK_ENV) $(BIN)/python manage.py check --deploy --fail-level WARNING
-	$(CHECK_ENV) $(BIN)/python manage.py makemigrations --check --dry-run
+	@$(CHECK_ENV) $(BIN)/python manage.py check --deploy --fail-level WARNING
+	@$(CHECK_ENV) $(BIN)/python manage.py makemigrations --check --dry-run
 
 fmt: setup ## format and sort (PATHS=llm/)
 	$(BIN)/ruff check --fix $(PATHS)
 	$(BIN)/ruff format $(PATHS)
 
 messages: setup ## collect the texts to translate into vutler/locale
-	$(CHECK_ENV) $(BIN)/python manage.py makemessages --all --no-obsolete --ignore '.venv/*' --ignore 'var/*'
+	@$(CHECK_ENV) $(BIN)/python manage.py makemessages --all --no-obsolete --ignore '.venv/*' --ignore 'var/*'
 
 shots: setup machine ## walk through the pages and keep pictures in docs/images (SHOTS=dir)
 	SHOTS=$${SHOTS:-docs/images} $(BIN)/python -m pytest tests/browser -q

@@ -13,10 +13,10 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
 DEBUG: bool = env.bool("DEBUG", default=False)
-VAR_DIR: Path = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).resolve()
+VAR_DIR: Path = Path(env.str("VAR_DIR", default="") or BASE_DIR / "var").resolve()
 VAR_DIR.mkdir(parents=True, exist_ok=True)
 
-DATABASE_URL: str = env.str("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'vutler.sqlite3'}")
+DATABASE_URL: str = env.str("DATABASE_URL", default="") or f"sqlite:///{VAR_DIR / 'vutler.sqlite3'}"
 METER_DATABASE_URL: str = env.str("METER_DATABASE_URL", default="") or DATABASE_URL
 REDIS_URL: str = env.str("REDIS_URL", default="")
 
@@ -28,9 +28,9 @@ EMAIL_URL: str = env.str("EMAIL_URL", default="consolemail://")
 DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default="Vutler <hello@localhost>")
 
 # Where `make serve` listens.
-HOST: str = env.str("HOST", default="127.0.0.1")
-PORT: int = env.int("PORT", default=8000)
-WORKERS: int = env.int("WORKERS", default=1)
+HOST: str = env.str("HOST", default="") or "127.0.0.1"
+PORT: int = int(env.str("PORT", default="") or 8000)
+WORKERS: int = int(env.str("WORKERS", default="") or 1)
 
 # The scheme that visitors use. Links in e-mails and the Secure flag of cookies follow it.
 HTTPS: bool = env.bool("HTTPS", default=not DEBUG)

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
 
 from tests.conftest import Person
 
-DESKTOP = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
+DESKTOP: ViewportSize = {"width": 1280, "height": 800}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -81,7 +81,7 @@ def new_context(chromium: Browser, trouble: Trouble) -> Iterator[Callable[..., B
     """Open browsers that don't know each other; whatever goes wrong in any of them fails the test."""
     contexts: list[BrowserContext] = []
 
-    def make(viewport: dict[str, int], *, phone: bool = False) -> BrowserContext:
+    def make(viewport: ViewportSize, *, phone: bool = False) -> BrowserContext:
         context = chromium.new_context(
             viewport=viewport, has_touch=phone, is_mobile=phone, device_scale_factor=2 if phone else 1, locale="en-GB"
         )
@@ -96,13 +96,13 @@ def new_context(chromium: Browser, trouble: Trouble) -> Iterator[Callable[..., B
 
 
 @pytest.fixture
-def desktop(new_context) -> Page:
+def desktop(new_context: Callable[..., BrowserContext]) -> Page:
     """A page of 1280 by 800."""
     return new_context(DESKTOP).new_page()
 
 
 @pytest.fixture
-def phone(new_context) -> Page:
+def phone(new_context: Callable[..., BrowserContext]) -> Page:
     """A page of 390 by 844, for thumbs."""
     return new_context(PHONE, phone=True).new_page()
 
@@ -131,13 +131,17 @@ def shot(request: pytest.FixtureRequest) -> Callable[[Page, str], None]:
 
     def take(page: Page, name: str) -> None:
         directory = os.environ.get("SHOTS")
-        if directory and page.viewport_size:
-            size = "phone" if page.viewport_size["width"] == PHONE["width"] else "desktop"
+        if directory:
             Path(directory).mkdir(parents=True, exist_ok=True)
             # To hide the caret Playwright would write a style into the page, which the policy refuses.
-            page.screenshot(path=Path(directory) / f"{name}-{size}.png", full_page=True, caret="initial")
+            page.screenshot(path=Path(directory) / f"{name}-{size_of(page)}.png", full_page=True, caret="initial")
 
     return take
+
+
+def size_of(page: Page) -> str:
+    """Say which of the two it is: ``desktop`` or ``phone``."""
+    return "phone" if page.viewport_size == PHONE else "desktop"
 
 
 def no_horizontal_scroll(page: Page) -> None:

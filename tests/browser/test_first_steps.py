@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import axe, no_horizontal_scroll
+from tests.browser.conftest import axe, no_horizontal_scroll, size_of
 from tests.flows.trying_out import TryingOut, trying_out
 
 pytestmark = pytest.mark.process
@@ -34,11 +34,9 @@ def look(shot) -> Look:
 
 
 def test_from_sign_up_to_the_first_counted_request(server: TryingOut, page: Page, look: Look):
-    size = "phone" if page.viewport_size["width"] < 500 else "desktop"
-
     page.goto(f"{server.url}/accounts/signup/")
     look(page, "sign-up")
-    page.get_by_label("Email").fill(f"alex-{size}@example.com")
+    page.get_by_label("Email").fill(f"alex-{size_of(page)}@example.com")
     page.get_by_label("Company").fill("Alex & Co")
     page.get_by_label("Password").fill("correct horse battery")
     page.get_by_role("main").get_by_role("button", name="Sign up").click()
