@@ -30,7 +30,7 @@ async def run(
     until: Callable[[Load], bool],
     meanwhile: Callable[[Load], Awaitable[None]],
 ) -> Load:
-    """Let ``callers`` ask, every other one streamed, until ``until`` is true of what they saw; do ``meanwhile`` beside."""
+    """Let ``callers`` ask, half of it streamed, until ``until`` is true of what they saw; do ``meanwhile`` beside."""
     load = Load()
     numbers = itertools.count()
 
@@ -49,11 +49,13 @@ async def run(
                 await asyncio.sleep(RECONNECT_AFTER)
 
     headers = {"authorization": f"Bearer {agent.token}"}
-    async with aiohttp.ClientSession(headers=headers, connector=aiohttp.TCPConnector(limit=0)) as session:
-        async with asyncio.TaskGroup() as together:
-            for _ in range(callers):
-                together.create_task(caller(session))
-            together.create_task(meanwhile(load))
+    async with (
+        aiohttp.ClientSession(headers=headers, connector=aiohttp.TCPConnector(limit=0)) as session,
+        asyncio.TaskGroup() as together,
+    ):
+        for _ in range(callers):
+            together.create_task(caller(session))
+        together.create_task(meanwhile(load))
     return load
 
 
