@@ -37,3 +37,9 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();
 });
+
+// data-clears="id": once something inside changes, what that element says isn't true any more.
+document.addEventListener("input", (event) => {
+  const changed = event.target.closest("[data-clears]");
+  if (changed) document.getElementById(changed.dataset.clears).replaceChildren();
+});
