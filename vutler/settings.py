@@ -136,6 +136,7 @@ MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not env.HTTPS
 MFA_TOTP_ISSUER = "Vutler"
+MFA_FORMS = {"add_webauthn": "agents.forms.people.PasskeyForm"}
 MFA_ADAPTER = "agents.second_factors.SecondFactorAdapter"
 
 AXES_FAILURE_LIMIT = 8

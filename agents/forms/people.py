@@ -5,6 +5,7 @@ from typing import Any
 
 from allauth.account.forms import SignupForm as AllauthSignupForm
 from allauth.core import context
+from allauth.mfa.webauthn.forms import AddWebAuthnForm
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -54,6 +55,18 @@ class SignupForm(AllauthSignupForm):  # type: ignore[misc]
         with contextlib.suppress(ValidationError):
             services.accept_invitation(token=self._token, user=user)
         return user
+
+
+class PasskeyForm(AddWebAuthnForm):  # type: ignore[misc]
+    """A new passkey, which replaces the password unless one doesn't want that."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["name"].help_text = _("What you keep it on, such as “Phone”.")
+        passwordless = self.fields["passwordless"]
+        passwordless.initial = True
+        passwordless.label = _("Log in with it alone, without the password")
+        passwordless.help_text = _("Without this it is a second step after the password.")
 
 
 class WorkspaceForm(forms.Form):

@@ -163,6 +163,15 @@ def test_stefan_needs_the_code_of_his_phone_besides_his_password(client, stefan)
     assert client.post("/accounts/2fa/authenticate/", {"code": code_for(secret)}).url == "/agents/"
 
 
+def test_a_passkey_replaces_the_password_unless_one_says_otherwise(client, stefan):
+    log_in(client, "stefan@stefan.example")
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    form = client.get("/accounts/2fa/webauthn/add/")
+
+    assert form.context["form"]["passwordless"].value() is True
+    assert keeps_to_the_policy(form)
+
+
 def test_codes_cant_be_guessed_forever(client, stefan):
     secret = turn_on_totp(stefan.user)
     log_in(client, "stefan@stefan.example")
