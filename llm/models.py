@@ -1,0 +1,82 @@
+"""What staff arrange for Managed agents: our own keys, and the routes of each tier."""
+
+import uuid
+
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from agents.catalogue import CUSTOM, providers
+from agents.crypto import Secret
+from agents.fields import SealedField, key_ring
+from agents.models import hint
+from agents.plans import TIERS
+
+
+class PoolKey(models.Model):
+    """One of our own keys at a provider, sealed. A Managed request goes out under one of these, and no other does."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    provider = models.CharField(
+        max_length=20, choices=[(each.id, each.name) for each in providers().values() if each.id != CUSTOM]
+    )
+    name = models.CharField(max_length=80)
+    sealed_secret = SealedField(editable=False)
+    hint = models.CharField(max_length=12, editable=False)
+    weight = models.PositiveSmallIntegerField(
+        default=1,
+        validators=[MinValueValidator(1)],
+        help_text=_("How often it is tried first, relative to the others."),
+    )
+    places = models.PositiveSmallIntegerField(
+        default=64, validators=[MinValueValidator(1)], help_text=_("How many requests it takes at once.")
+    )
+    enabled = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["provider", "name"]
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.name} {self.hint}"
+
+    @property
+    def context(self) -> str:
+        """The place that the sealed secret belongs to."""
+        return f"llm.PoolKey:{self.pk}:{self.provider}"
+
+    def seal(self, secret: str) -> None:
+        """Put ``secret`` under seal in this row. Doesn't save."""
+        self.sealed_secret = key_ring().seal(secret, context=self.context)
+        self.hint = hint(secret)
+
+    def open(self) -> Secret:
+        """Return the secret.
+
+        Raises:
+            CannotOpen: when the row was tampered with or its key left the ring.
+        """
+        return key_ring().open(self.sealed_secret, context=self.context)
+
+
+class Route(models.Model):
+    """One line of a tier's ordered list: which provider and model to try."""
+
+    tier = models.CharField(max_length=10, choices=[(tier, tier) for tier in TIERS])
+    position = models.PositiveSmallIntegerField(help_text=_("1 is tried first."))
+    provider = models.CharField(
+        max_length=20, choices=[(each.id, each.name) for each in providers().values() if each.id != CUSTOM]
+    )
+    model = models.CharField(max_length=200)
+    enabled = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ["tier", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["tier", "position"], name="one_route_a_position"),
+            models.CheckConstraint(condition=Q(tier__in=TIERS), name="route_tier_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.tier} {self.position}: {self.provider} {self.model}"
