@@ -2,15 +2,25 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any, Final, cast
 
 import structlog
 
-from llm import errors
-from llm.errors import GatewayError, InvalidAgentToken, MethodNotAllowed, NotFound, RequestTooLarge
-from llm.gateway import Call, Gateway, Headers, Reply
+from llm.errors import (
+    GatewayError,
+    InvalidAgentToken,
+    MethodNotAllowed,
+    NotFound,
+    RequestTooLarge,
+    anthropic_body,
+    openai_body,
+)
+from llm.gateway import Gateway, Headers, Reply
+from llm.requests import Call, read_chat, read_messages
 from metering.usage import record_id
 
+MESSAGES: Final = "/v1/messages"
 LARGEST_BODY: Final = 16 * 1024 * 1024
 # More than this isn't read to its end for the sake of a polite refusal.
 PATIENCE_WITH_BODIES: Final = 4 * LARGEST_BODY
@@ -31,19 +41,20 @@ class Disconnected(Exception):
 
 
 class HttpReply:
-    """Sends an answer over ASGI, with the request's id on it."""
+    """Sends an answer over ASGI, with the request's id on it, where ``anthropic``'s dialect has it or OpenAI's."""
 
-    __slots__ = ("_head", "_request_id", "_send", "begun")
+    __slots__ = ("_anthropic", "_head", "_request_id", "_send", "begun")
 
-    def __init__(self, send: Send, request_id: bytes) -> None:
+    def __init__(self, send: Send, request_id: str, *, anthropic: bool) -> None:
         self._send = send
         self._request_id = request_id
+        self._anthropic = anthropic
         self._head: Message | None = None
         self.begun = False
 
     async def start(self, status: int, headers: Headers) -> None:
         """Keep the head until the first bytes, whose length may belong in it."""
-        headers.append((b"x-request-id", self._request_id))
+        headers.append((b"request-id" if self._anthropic else b"x-request-id", self._request_id.encode()))
         self._head = {"type": "http.response.start", "status": status, "headers": headers}
 
     async def send(self, data: bytes) -> None:
@@ -58,6 +69,16 @@ class HttpReply:
             await self._send_head()
         await self._send({"type": "http.response.body", "body": data})
 
+    async def refuse(self, error: GatewayError) -> None:
+        """Tell the caller in the dialect's words; in mid-stream there is nothing left to do but stop."""
+        if self.begun:
+            await self.end(b"")
+            return
+        headers = [(name.encode(), value.encode()) for name, value in error.headers.items()]
+        await self.start(error.status, [(b"content-type", b"application/json"), *headers])
+        body = anthropic_body(error, request_id=self._request_id) if self._anthropic else openai_body(error)
+        await self.end(body)
+
     async def _send_head(self) -> None:
         if self._head:
             head, self._head = self._head, None
@@ -70,14 +91,15 @@ class GatewayApp:
 
     def __init__(self, gateway: Gateway) -> None:
         self._routes: dict[str, dict[str, Handler]] = {
-            "/v1/chat/completions": {"POST": gateway.chat},
+            "/v1/chat/completions": {"POST": partial(gateway.complete, read=read_chat)},
+            MESSAGES: {"POST": partial(gateway.complete, read=read_messages)},
             "/v1/models": {"GET": gateway.models},
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         request_id = record_id()
-        reply = HttpReply(send, request_id.encode())
+        reply = HttpReply(send, request_id, anthropic=_is_anthropic(scope["path"]))
         try:
             handler = self._handler(scope)
             headers = dict(scope["headers"])
@@ -87,11 +109,11 @@ class GatewayApp:
         except Disconnected:
             return
         except GatewayError as error:
-            await _refuse(reply, error)
+            await reply.refuse(error)
         except Exception:
             # The traceback goes without its values: they may hold a prompt.
             log.exception("gateway_failed", request_id=request_id)
-            await _refuse(reply, GatewayError("Something went wrong on our side. The request id helps us find it."))
+            await reply.refuse(GatewayError("Something went wrong on our side. The request id helps us find it."))
 
     def _handler(self, scope: Scope) -> Handler:
         methods = self._routes.get(scope["path"])
@@ -102,6 +124,11 @@ class GatewayApp:
             allowed = ", ".join(methods)
             raise MethodNotAllowed(f"Use {allowed} here.", headers={"allow": allowed})
         return handler
+
+
+def _is_anthropic(path: str) -> bool:
+    """Whether what answers at ``path`` speaks Anthropic's dialect, errors included."""
+    return path == MESSAGES or path.startswith(f"{MESSAGES}/")
 
 
 async def _until_disconnected(work: Awaitable[None], receive: Receive) -> None:
@@ -167,13 +194,3 @@ def _token(headers: dict[bytes, bytes]) -> str:
     if not token:
         raise InvalidAgentToken("Send the agent's token: `Authorization: Bearer vtl_agent_…`.")
     return token.strip()
-
-
-async def _refuse(reply: HttpReply, error: GatewayError) -> None:
-    """Tell the caller in the dialect's words; in mid-stream there is nothing left to do but stop."""
-    if reply.begun:
-        await reply.end(b"")
-        return
-    headers = [(name.encode(), value.encode()) for name, value in error.headers.items()]
-    await reply.start(error.status, [(b"content-type", b"application/json"), *headers])
-    await reply.end(errors.openai_body(error))

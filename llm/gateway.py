@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-import msgspec
 import structlog
 
 from agents.models import Mode
@@ -21,17 +20,17 @@ from llm.errors import (
     ServiceUnavailable,
     UpstreamTimeout,
     UpstreamUnavailable,
-    openai_body,
 )
 from llm.exchange import Exchange
 from llm.providers.base import Target
 from llm.providers.registry import PROVIDERS
-from llm.requests import read_chat
+from llm.requests import Call, Read
 from llm.snapshot import AgentSnapshot, Snapshots
 from metering.journal import Journal, JournalClosed
 from metering.record import REQUEST_TYPES
 
 OK: Final = 200
+BROKEN_OFF: Final = "The provider's answer broke off. What came until here is all there is."
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -54,15 +53,6 @@ class Reply(Protocol):
         ...
 
 
-class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """A request as the edge read it; header names are lower-case. Its id becomes the record's."""
-
-    id: str
-    token: str
-    body: bytes
-    headers: Mapping[bytes, bytes]
-
-
 class Gateway:
     """Answers agents' requests with their owners' providers."""
 
@@ -71,14 +61,14 @@ class Gateway:
         self._upstream = upstream
         self._journal = journal
 
-    async def chat(self, call: Call, reply: Reply) -> None:
-        """Answer a chat completion request.
+    async def complete(self, call: Call, reply: Reply, *, read: Read) -> None:
+        """Answer a request of the dialect that ``read`` reads.
 
         Raises:
             GatewayError: for everything that keeps an answer from beginning.
         """
         agent, target = await self._admit(call)
-        request = read_chat(call.body, default_model=target.model)
+        request = read(call, target.model)
         outgoing, relay, dropped = PROVIDERS[target.provider].prepare(request, target)
         exchange = Exchange(
             request_id=call.id,
@@ -162,7 +152,7 @@ async def _whole(exchange: Exchange, answer: Answer, reply: Reply) -> bytes:
         raise _before_first_byte(exchange, cut) from None
     exchange.first_byte()
     body = exchange.relay.whole(answer.status, body)
-    exchange.status = "ok" if answer.status == OK else "provider_error"
+    exchange.status = "ok" if answer.status == OK and exchange.relay.complete else "provider_error"
     await reply.start(answer.status, answer.headers() + _about(exchange))
     return body
 
@@ -173,7 +163,7 @@ async def _stream(exchange: Exchange, answer: Answer, reply: Reply) -> bytes:
     begun = False
     cut: UpstreamCut | None
     try:
-        while chunk := await answer.read():
+        while not relay.failed and (chunk := await answer.read()):
             ready = relay.feed(chunk)
             if not ready:
                 continue
@@ -190,7 +180,7 @@ async def _stream(exchange: Exchange, answer: Answer, reply: Reply) -> bytes:
         raise _before_first_byte(exchange, cut) from None
     if cut:
         exchange.status = "timeout" if isinstance(cut, UpstreamStalled) else "provider_cut"
-        return _broken_off()
+        return relay.broken_off(UpstreamUnavailable(BROKEN_OFF))
     exchange.status = "ok"
     if not begun:
         await reply.start(OK, answer.headers() + _about(exchange))
@@ -202,12 +192,6 @@ def _before_first_byte(exchange: Exchange, cut: UpstreamCut) -> GatewayError:
         return UpstreamTimeout("The provider took too long to answer. Try again.")
     exchange.status = "provider_cut"
     return UpstreamUnavailable("The provider's answer broke off before it began. Try again.")
-
-
-def _broken_off() -> bytes:
-    """Return the event that tells a caller in mid-stream; the SDKs raise it. No [DONE] follows."""
-    error = UpstreamUnavailable("The provider's answer broke off. What came until here is all there is.")
-    return b"data: " + openai_body(error) + b"\n\n"
 
 
 def _about(exchange: Exchange) -> Headers:

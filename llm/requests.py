@@ -3,13 +3,27 @@
 What isn't read here is the provider's business: unknown fields pass, and new ones need no release of ours.
 """
 
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from llm.errors import InvalidRequest
 
 LONGEST_MODEL_NAME: Final = 200
+# All that Anthropic is told of the caller's headers: how its dialect is spoken.
+ANTHROPIC_HEADERS: Final = ("anthropic-version", "anthropic-beta")
+
+Fields = TypeVar("Fields")
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """A request as the edge read it; header names are lower-case. Its id becomes the record's."""
+
+    id: str
+    token: str
+    body: bytes
+    headers: Mapping[bytes, bytes]
 
 
 class StreamOptions(msgspec.Struct, frozen=True):
@@ -25,12 +39,20 @@ class _ChatFields(msgspec.Struct, frozen=True):
     stream_options: StreamOptions | None = None
 
 
-_read_chat = msgspec.json.Decoder(_ChatFields).decode
+class _MessagesFields(msgspec.Struct, frozen=True):
+    messages: list[msgspec.Raw]
+    model: str | None = None
+    stream: bool | None = None
+
+
+_read_chat: Final = msgspec.json.Decoder(_ChatFields).decode
+_read_messages: Final = msgspec.json.Decoder(_MessagesFields).decode
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """A request of any dialect. ``model`` is the one it names, or else its agent's own."""
+    """A request of any dialect: its type says which. ``model`` is the one it names, or else its agent's own."""
 
+    id: str
     body: bytes
     model: str
     names_model: bool
@@ -48,23 +70,64 @@ class ChatRequest(Request, frozen=True, kw_only=True):
     wants_usage: bool
 
 
-def read_chat(body: bytes, *, default_model: str) -> ChatRequest:
+class MessagesRequest(Request, frozen=True, kw_only=True):
+    """Anthropic's messages. ``forwarded`` are the caller's headers that say how the dialect is spoken."""
+
+    forwarded: dict[str, str]
+
+
+# Reads a request, with the model that serves where it names none.
+Read = Callable[[Call, str], Request]
+
+
+def read_chat(call: Call, default_model: str) -> ChatRequest:
     """Read a chat completion request; ``default_model`` serves where it names none.
 
     Raises:
         InvalidRequest: when it can't be read; names the field.
     """
-    try:
-        fields = _read_chat(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise _unreadable(error) from None
+    fields = _read(_read_chat, call.body)
     return ChatRequest(
-        body=body,
+        id=call.id,
+        body=call.body,
         model=_model(fields.model, default_model),
         names_model=fields.model is not None,
         stream=bool(fields.stream),
         wants_usage=bool(fields.stream_options and fields.stream_options.include_usage),
     )
+
+
+def read_messages(call: Call, default_model: str) -> MessagesRequest:
+    """Read a request for messages; ``default_model`` serves where it names none.
+
+    Raises:
+        InvalidRequest: when it can't be read; names the field.
+    """
+    fields = _read(_read_messages, call.body)
+    sent = {name: call.headers.get(name.encode(), b"").decode("latin-1") for name in ANTHROPIC_HEADERS}
+    return MessagesRequest(
+        id=call.id,
+        body=call.body,
+        model=_model(fields.model, default_model),
+        names_model=fields.model is not None,
+        stream=bool(fields.stream),
+        forwarded={name: value for name, value in sent.items() if value and value.isascii() and value.isprintable()},
+    )
+
+
+def with_fields(body: bytes, fields: dict[str, Any], *, without: str = "") -> bytes:
+    """Return a JSON object with ``fields`` set and one left out; every other value keeps its bytes."""
+    raw = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    raw.pop(without, None)
+    raw.update({name: msgspec.Raw(msgspec.json.encode(value)) for name, value in fields.items()})
+    return msgspec.json.encode(raw)
+
+
+def _read(decode: Callable[[bytes], Fields], body: bytes) -> Fields:
+    try:
+        return decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _unreadable(error) from None
 
 
 def _model(named: str | None, default: str) -> str:

@@ -1,4 +1,4 @@
-"""Anthropic, for callers who speak OpenAI's chat completions.
+"""Anthropic: its own dialect passes unchanged, OpenAI's is translated.
 
 Source: Anthropic's "Messages", "List models", "Errors" and "Versions". The version sent is the one that still takes
 sampling parameters, for the models that do.
@@ -11,9 +11,10 @@ from typing import Final
 
 import msgspec
 
-from llm.errors import InvalidRequest
+from llm.errors import GatewayError, InvalidRequest, openai_body
 from llm.providers.base import Outgoing, Prepared, Target
-from llm.requests import ChatRequest, Request
+from llm.relays.messages import MessagesRelay
+from llm.requests import ChatRequest, MessagesRequest, Request, with_fields
 from llm.sse import Events, EventTooLong, data_of
 from llm.translate import chat as dialect
 from llm.translate.chat_to_messages import dropped_fields, to_messages
@@ -55,6 +56,11 @@ class Anthropic:
                 outgoing = Outgoing(url=f"{target.base_url}/v1/messages", headers=_headers(target), body=body)
                 relay = AnthropicRelay(created=int(self._now()), wants_usage=request.wants_usage)
                 return Prepared(outgoing, relay, dropped_fields(chat, model=request.model))
+            case MessagesRequest():
+                body = request.body if request.names_model else with_fields(request.body, {"model": request.model})
+                headers = _headers(target) | request.forwarded
+                outgoing = Outgoing(url=f"{target.base_url}/v1/messages", headers=headers, body=body)
+                return Prepared(outgoing, MessagesRelay(request_id=request.id))
         raise InvalidRequest("This provider can't be asked that.")
 
     def models(self, target: Target) -> Outgoing:
@@ -81,6 +87,7 @@ class AnthropicRelay:
         self.text_bytes = 0
         self.model = ""
         self.complete = False
+        self.failed = False
         self._created = created
         self._chunks = Chunks(created=created, wants_usage=wants_usage)
         self._events = Events()
@@ -119,6 +126,10 @@ class AnthropicRelay:
             last = b""
         return last + self._chunks.end()
 
+    def broken_off(self, error: GatewayError) -> bytes:
+        """Return the event that tells a caller in mid-stream; nothing where an error was told already."""
+        return b"" if self.failed else b"data: " + openai_body(error) + b"\n\n"
+
     def _translated(self, event: bytes) -> bytes:
         try:
             return self._take(event)
@@ -136,7 +147,7 @@ class AnthropicRelay:
         chunks = self._chunks
         out = chunks.feed(event)
         self.usage, self.text_bytes = chunks.usage, chunks.text_bytes
-        self.model, self.complete = chunks.model, chunks.complete
+        self.model, self.complete, self.failed = chunks.model, chunks.complete, chunks.failed
         return out
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from agents.crypto import Secret
+from llm.errors import GatewayError
 from llm.requests import Request
 from metering.usage import Usage
 
@@ -40,7 +41,8 @@ class Relay(Protocol):
     ``usage`` is what the provider reported (None until it did), ``cost`` what it said it charged (USD; only
     OpenRouter says). ``text_bytes`` counts the UTF-8 bytes of output text so far (reasoning and tool arguments
     included), to estimate from when a stream is cut. ``model`` is the model as the provider names it ("" until
-    known). ``complete`` tells whether a stream came to its proper end.
+    known). ``complete`` tells whether it is a good answer, come to its proper end; ``failed`` that there is no sense
+    in reading on.
     """
 
     usage: Usage | None
@@ -48,6 +50,7 @@ class Relay(Protocol):
     text_bytes: int
     model: str
     complete: bool
+    failed: bool
 
     def whole(self, status: int, body: bytes) -> bytes:
         """Return the caller's body for the provider's whole one (any status)."""
@@ -62,6 +65,10 @@ class Relay(Protocol):
 
     def finish(self) -> bytes:
         """The provider's stream is over: return what was held back, the end included."""
+        ...
+
+    def broken_off(self, error: GatewayError) -> bytes:
+        """Return the event that tells ``error`` to a caller in mid-stream; nothing where the provider told one."""
         ...
 
 

@@ -12,7 +12,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from agents.crypto import Secret
 from llm.providers.anthropic import Anthropic
 from llm.providers.base import Provider, Relay, Target
-from llm.requests import read_chat
+from llm.requests import Call, read_chat
 from llm.sse import Events, data_of
 from metering.usage import Usage
 from tests.llm.claude_streams import (
@@ -40,7 +40,7 @@ provider: Provider = ANTHROPIC
 
 def asked(**fields):
     body = json.dumps({"messages": [{"role": "user", "content": "Hello"}], **fields}).encode()
-    return read_chat(body, default_model=TARGET.model)
+    return read_chat(Call(id="a", token="", body=body, headers={}), TARGET.model)
 
 
 def relayed(*pieces, wants_usage=False):

@@ -1,0 +1,6 @@
+"""Answers on their way back. See :class:`llm.providers.base.Relay` for what each of these does.
+
+passing                   what answers have in common that reach the caller unchanged, while usage is read off a copy
+├── chat                  OpenAI's chat completions
+└── messages              Anthropic's messages
+"""
