@@ -9,13 +9,15 @@ from django.contrib.auth.admin import GroupAdmin as PlainGroupAdmin
 from django.contrib.auth.models import Group
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 
 from agents import services
-from agents.models import Agent, AgentToken, AuditEntry, Member, ProviderKey, User, Workspace, WorkspaceToken
+from agents.models import Agent, AgentToken, AuditEntry, Member, PlanStay, ProviderKey, User, Workspace, WorkspaceToken
+from agents.plans import TIERS
 
 AGENT_LABELS: Final = {"ready": "success", "paused": "warning", "keyless": "info", "deleted": ""}
 TOKEN_LABELS: Final = {"working": "success", "revoked": ""}
@@ -128,13 +130,41 @@ class Operated(ReadOnly):
         return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
 
 
+class OnPlan(admin.SimpleListFilter):
+    """Agents by the tier that they are on now, or by having none."""
+
+    title = _("plan")
+    parameter_name = "plan"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:  # noqa: ARG002
+        """Return the tiers, and none."""
+        return [*((tier, tier) for tier in TIERS), ("none", _("Their own key"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Agent]) -> QuerySet[Agent]:  # noqa: ARG002
+        """Keep the agents on the tier asked for."""
+        now = timezone.now()
+        stays = PlanStay.objects.filter(Q(ends_at=None) | Q(ends_at__gt=now), starts_at__lte=now)
+        if self.value() == "none":
+            return queryset.exclude(pk__in=stays.values("agent"))
+        return queryset.filter(pk__in=stays.filter(tier=self.value()).values("agent")) if self.value() else queryset
+
+
+class StaysInline(ReadOnly, TabularInline):  # type: ignore[misc]
+    """The agent's time on plans, past and ahead. Its owner chooses them."""
+
+    model = PlanStay
+    fields = readonly_fields = ("tier", "starts_at", "ends_at")
+    extra = 0
+    hide_title = True
+
+
 @admin.register(Agent)
 class AgentAdmin(Operated, ModelAdmin):  # type: ignore[misc]
     """Agents: paused and resumed here, changed by their owners."""
 
-    list_display = ("name", "workspace", "mode", "provider", "model", "key_hint", "state", "created_at")
+    list_display = ("name", "workspace", "tier", "provider", "model", "key_hint", "state", "created_at")
     list_filter = (
-        "mode",
+        OnPlan,
         "provider",
         ("paused_at", admin.EmptyFieldListFilter),
         ("deleted_at", admin.EmptyFieldListFilter),
@@ -144,10 +174,21 @@ class AgentAdmin(Operated, ModelAdmin):  # type: ignore[misc]
     search_fields = ("id__exact", "name", "workspace__name", "workspace__memberships__user__email")
     search_help_text = _("Name, workspace, a member's e-mail address, or id")
     fields = (
-        *("id", "workspace", "name", "template", "mode", "provider", "model", "provider_key"),
-        *("paused_at", "created_at", "deleted_at"),
+        *("id", "workspace", "name", "template", "tier", "overage_ceiling", "provider", "model"),
+        *("provider_key", "paused_at", "created_at", "deleted_at"),
     )
+    inlines = (StaysInline,)
     actions = ("pause", "resume")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Agent]:
+        """Fetch the plans of the list in one query."""
+        rows: QuerySet[Agent] = super().get_queryset(request)
+        return rows.prefetch_related("stays")
+
+    @admin.display(description=_("plan"))
+    def tier(self, agent: Agent) -> str:
+        """Return the tier it is on now."""
+        return agent.tier or ""
 
     @admin.display(description=_("key"))
     def key_hint(self, agent: Agent) -> str:

@@ -1,13 +1,16 @@
-"""A column that holds ciphertext, and the key ring it is sealed with."""
+"""Columns of our own: ciphertext with the key ring that seals it, and money that is exact on every database."""
 
+from decimal import Decimal
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.core import checks
 from django.db import models
 
 from agents.crypto import KeyRing
+
+CENTS: Final = 100  # in a dollar
 
 
 @cache
@@ -41,3 +44,28 @@ class SealedField(models.TextField):  # type: ignore[type-arg]
     def from_db_value(self, value: str | None, *_: Any) -> SealedText | None:
         """Wrap the ciphertext so that printing a row doesn't print it."""
         return None if value is None else SealedText(value)
+
+
+class CentsField(models.BigIntegerField):  # type: ignore[type-arg]
+    """USD as a ``Decimal`` of two places in Python and whole cents in the table: SQLite keeps decimals as floats."""
+
+    def from_db_value(self, value: int | None, *_: Any) -> Decimal | None:
+        """Turn cents into USD."""
+        return None if value is None else Decimal(value).scaleb(-2)
+
+    def to_python(self, value: Any) -> Decimal | None:
+        """Read what a form or a fixture gives, in USD."""
+        return None if value is None else Decimal(value)
+
+    def get_prep_value(self, value: Any) -> int | None:
+        """Turn USD into cents.
+
+        Raises:
+            ValueError: for a fraction of a cent.
+        """
+        if value is None:
+            return None
+        cents = Decimal(value) * CENTS
+        if cents != int(cents):
+            raise ValueError(f"{value} USD isn't a whole number of cents")
+        return int(cents)

@@ -3,19 +3,21 @@
 import hashlib
 import secrets
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, ClassVar, Self
 
 from allauth.account.models import EmailAddress
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from agents.catalogue import providers
 from agents.crypto import Secret
-from agents.fields import SealedField, key_ring
+from agents.fields import CentsField, SealedField, key_ring
+from agents.plans import TIERS, History, Stay, Terms, month_terms, tier_at
 from agents.trail import say
 
 INVITATION_LIFE = timedelta(days=7)
@@ -224,12 +226,13 @@ class Agent(models.Model):
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="agents")
     name = models.CharField(_("name"), max_length=80)
     template = models.CharField(max_length=40, blank=True)
-    mode = models.CharField(max_length=10, choices=Mode, default=Mode.BYOKEY)
     provider = models.CharField(max_length=20, blank=True)
     model = models.CharField(max_length=200, blank=True)
     provider_key = models.ForeignKey(
         ProviderKey, on_delete=models.SET_NULL, null=True, blank=True, related_name="agents"
     )
+    # How much a month may cost beyond the plan; empty for as much as the plan itself. Kept while on one's own key.
+    overage_ceiling = CentsField(null=True, blank=True)
     paused_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -238,7 +241,11 @@ class Agent(models.Model):
 
     class Meta:
         ordering = ["-created_at", "id"]
-        constraints = [models.CheckConstraint(condition=Q(mode__in=Mode.values), name="agent_mode_known")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(overage_ceiling=None) | Q(overage_ceiling__gte=0), name="overage_ceiling_not_negative"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -250,8 +257,60 @@ class Agent(models.Model):
 
     @property
     def ready(self) -> bool:
-        """Whether a request could be answered: it has a key to go with."""
-        return self.provider_key_id is not None
+        """Whether a request could be answered: it has a plan or a key to go with."""
+        return self.provider_key_id is not None or self.tier is not None
+
+    def history(self) -> History:
+        """Return its time on plans, in order. One query, or none where ``stays`` were prefetched."""
+        rows = sorted(self.stays.all(), key=lambda row: row.starts_at)
+        return tuple(Stay(tier=row.tier, starts=row.starts_at, ends=row.ends_at) for row in rows)
+
+    def tier_at(self, moment: datetime) -> str | None:
+        """Return the tier it is on at ``moment``, or None on its owner's own key."""
+        return tier_at(self.history(), moment)
+
+    def terms_at(self, moment: datetime) -> Terms | None:
+        """Return what the month of ``moment`` costs and includes, or None for a month without a plan."""
+        return month_terms(self.history(), month=moment)
+
+    def ceiling(self, terms: Terms) -> Decimal:
+        """Return how much a month on ``terms`` may cost beyond them, in USD."""
+        return terms.plan.fee if self.overage_ceiling is None else self.overage_ceiling
+
+    @property
+    def tier(self) -> str | None:
+        """The tier it is on now, for pages."""
+        return self.tier_at(timezone.now())
+
+    @property
+    def mode(self) -> Mode:
+        """Whose keys it runs on now, for pages and the gateway."""
+        return Mode.MANAGED if self.tier else Mode.BYOKEY
+
+
+class PlanStay(models.Model):
+    """An agent's time on one tier: ``[starts_at, ends_at)``. Decided by ``agents.plans``; what is past never changes.
+
+    Two stays at once are kept out by ``agents.subscriptions``, which holds the agent's row; the constraints here are
+    what every database can promise besides.
+    """
+
+    agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="stays")
+    tier = models.CharField(max_length=20, choices=[(tier, tier) for tier in TIERS])
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["starts_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["agent", "starts_at"], name="one_plan_from_a_moment"),
+            models.UniqueConstraint(fields=["agent"], condition=Q(ends_at=None), name="one_plan_without_an_end"),
+            models.CheckConstraint(condition=Q(ends_at=None) | Q(ends_at__gt=F("starts_at")), name="plan_ends_later"),
+            models.CheckConstraint(condition=Q(tier__in=TIERS), name="plan_tier_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.agent} on {self.tier} from {self.starts_at:%Y-%m-%d}"
 
 
 class Token(models.Model):

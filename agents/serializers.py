@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from agents import services
 from agents.catalogue import CUSTOM
+from agents.changes import Actor
 from agents.models import Agent, AgentToken, Mode, ProviderKey, Workspace
 from agents.plans import TIERS
 
@@ -120,7 +121,7 @@ def _check_address(attrs: dict[str, Any], *, provider: str, key: ProviderKey | N
         raise serializers.ValidationError({"api_key": _("Give the key again together with its new address.")})
 
 
-def _set_key(agent: Agent, attrs: dict[str, Any], *, by: services.Actor) -> None:
+def _set_key(agent: Agent, attrs: dict[str, Any], *, by: Actor) -> None:
     if "api_key" in attrs or "base_url" in attrs:
         current = agent.provider_key
         key = services.save_key(
@@ -146,7 +147,7 @@ def _saved_key(workspace: Workspace, attrs: dict[str, Any]) -> ProviderKey:
     return key
 
 
-def _set_paused(agent: Agent, attrs: dict[str, Any], *, by: services.Actor) -> None:
+def _set_paused(agent: Agent, attrs: dict[str, Any], *, by: Actor) -> None:
     if "paused" not in attrs:
         return
     (services.pause_agent if attrs["paused"] else services.resume_agent)(agent=agent, by=by)

@@ -5,22 +5,20 @@ are no longer what it remembers. What a person got wrong is raised as Django's `
 """
 
 import secrets
-from collections.abc import Iterable
 from typing import TypeVar
-from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.dispatch import Signal
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from agents import subscriptions
 from agents.catalogue import CUSTOM, providers, templates
+from agents.changes import Actor, announce, audit
 from agents.crypto import Secret
 from agents.models import (
     Agent,
     AgentToken,
-    AuditEntry,
     Invitation,
     Member,
     ProviderKey,
@@ -32,26 +30,6 @@ from agents.models import (
 )
 
 AnyToken = TypeVar("AnyToken", AgentToken, WorkspaceToken)
-
-# Whoever changes something: a person, a program with a workspace token, or a command ("manage.py").
-Actor = User | WorkspaceToken | str
-
-# Sent after commit with ``agent_ids``: forget what you remember of these agents.
-agents_changed = Signal()
-
-
-def audit(*, workspace: Workspace, by: Actor, action: str, target: object, **detail: str) -> None:
-    """Write down who changed what. ``detail`` never carries a secret."""
-    AuditEntry.objects.create(
-        workspace=workspace, actor=str(by), action=action, target=str(target)[:120], detail=detail
-    )
-
-
-def _announce(agent_ids: Iterable[UUID]) -> None:
-    ids = [str(each) for each in agent_ids]
-    if ids:
-        transaction.on_commit(lambda: agents_changed.send(sender=Agent, agent_ids=ids))
-
 
 # --- Workspaces and their people ----------------------------------------------------------------
 
@@ -214,7 +192,7 @@ def change_agent(
             audit(workspace=agent.workspace, by=by, action="key.detached", target=agent, key=str(agent.provider_key))
             agent.provider_key = None
     agent.save()
-    _announce([agent.pk])
+    announce([agent.pk])
     return agent
 
 
@@ -228,7 +206,7 @@ def pause_agent(*, agent: Agent, by: Actor) -> None:
     """Refuse the agent's requests from now on."""
     if Agent.objects.filter(pk=agent.pk, paused_at=None).update(paused_at=timezone.now()):
         audit(workspace=agent.workspace, by=by, action="agent.paused", target=agent)
-        _announce([agent.pk])
+        announce([agent.pk])
 
 
 @transaction.atomic
@@ -236,17 +214,18 @@ def resume_agent(*, agent: Agent, by: Actor) -> None:
     """Answer the agent's requests again."""
     if Agent.objects.filter(pk=agent.pk).exclude(paused_at=None).update(paused_at=None):
         audit(workspace=agent.workspace, by=by, action="agent.resumed", target=agent)
-        _announce([agent.pk])
+        announce([agent.pk])
 
 
 @transaction.atomic
 def delete_agent(*, agent: Agent, by: Actor) -> None:
-    """Take the agent away: its tokens stop working, its usage stays for the month's reckoning."""
+    """Take the agent away: its tokens stop working, its plan ends with the month, its usage stays for the reckoning."""
     now = timezone.now()
     if Agent.objects.filter(pk=agent.pk, deleted_at=None).update(deleted_at=now, provider_key=None):
+        subscriptions.end_with_month(agent=agent, at=now)
         agent.tokens.filter(revoked_at=None).update(revoked_at=now)
         audit(workspace=agent.workspace, by=by, action="agent.deleted", target=agent)
-        _announce([agent.pk])
+        announce([agent.pk])
 
 
 # --- Keys ---------------------------------------------------------------------------------------
@@ -283,7 +262,7 @@ def replace_key(*, key: ProviderKey, secret: str, by: Actor, base_url: str | Non
     key.seal(_checked_secret(key.provider, secret))
     key.save()
     audit(workspace=key.workspace, by=by, action="key.replaced", target=key, was=was)
-    _announce(key.agents.values_list("pk", flat=True))
+    announce(key.agents.values_list("pk", flat=True))
     return key
 
 
@@ -308,7 +287,7 @@ def use_key(*, agent: Agent, key: ProviderKey, by: Actor) -> None:
     agent.provider_key, agent.provider = key, key.provider
     agent.save()
     audit(workspace=agent.workspace, by=by, action="key.attached", target=agent, key=str(key))
-    _announce([agent.pk])
+    announce([agent.pk])
 
 
 @transaction.atomic
@@ -319,7 +298,7 @@ def drop_key(*, agent: Agent, by: Actor) -> None:
     audit(workspace=agent.workspace, by=by, action="key.detached", target=agent, key=str(agent.provider_key))
     agent.provider_key = None
     agent.save()
-    _announce([agent.pk])
+    announce([agent.pk])
 
 
 @transaction.atomic
@@ -328,7 +307,7 @@ def delete_key(*, key: ProviderKey, by: Actor) -> None:
     agent_ids = list(key.agents.values_list("pk", flat=True))
     audit(workspace=key.workspace, by=by, action="key.deleted", target=key, provider=key.provider)
     key.delete()
-    _announce(agent_ids)
+    announce(agent_ids)
 
 
 def _checked_secret(provider: str, secret: str) -> str:
@@ -384,4 +363,4 @@ def revoke_token(*, token: AgentToken | WorkspaceToken, by: Actor) -> None:
     workspace = token.agent.workspace if isinstance(token, AgentToken) else token.workspace
     audit(workspace=workspace, by=by, action="token.revoked", target=token, name=token.name)
     if isinstance(token, AgentToken):
-        _announce([token.agent_id])
+        announce([token.agent_id])

@@ -13,7 +13,7 @@ import redis
 import redis.asyncio
 import structlog
 
-from agents.services import agents_changed
+from agents.changes import agents_changed
 
 CHANNEL: Final = "vutler:agents-changed"
 RETRY_AFTER: Final = 2.0  # seconds

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from agents.models import Agent
-from agents.services import agents_changed
+from agents.changes import agents_changed
 from llm.announcements import Announcements
 from tests.backends import Redis
 
