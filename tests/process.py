@@ -30,7 +30,7 @@ from tests.backends import free_port
 from tests.echo import EchoServer
 
 ROOT = Path(__file__).parent.parent
-PATIENCE = 30.0  # seconds, on a busy machine
+PATIENCE = 60.0  # seconds, on a busy machine
 KEY = "sk-compat-0123456789-wxyz"
 MODELS = {
     "openai": "gpt-4o-mini",

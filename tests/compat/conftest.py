@@ -10,12 +10,12 @@ from tests.process import MODELS, GatewayProcess, RunningAgent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is in this directory, and keep it on one worker: it shares a server."""
+    """Mark what is in this directory, and keep each module's tests on one worker: they share its server."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.process)
-            item.add_marker(pytest.mark.xdist_group("compat"))
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(params=MODELS)
