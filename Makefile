@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCALES := $(patsubst %.po,%.mo,$(wildcard vutler/locale/*/LC_MESSAGES/django.po))
 PATHS ?= .
+NODE_SDKS := tests/compat/node/node_modules/.installed
 
 # For the verbs that only look at the code: throw-away values that protect nothing.
 CHECK_ENV := SECRET_KEY=only-for-checks-3f9d0c5b7e1a48262c8d7f6e5a4b3c2d1e0f9a8b7c \
@@ -20,7 +21,7 @@ help: ## list these verbs
 run: $(VENV)/.base $(LOCALES) ## try it: web, gateway and jobs on 127.0.0.1:8000 (PORT=9000), with a demo workspace
 	@exec $(BIN)/python -m vutler.run
 
-test: setup machine ## install what the tests need, and pass them
+test: setup machine $(NODE_SDKS) ## install what the tests need, and pass them
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 setup: $(VENV)/.dev $(LOCALES) ## the virtual environment with all packages
@@ -68,6 +69,11 @@ lock: setup ## resolve requirements/*.in into the hashed requirements/*.txt
 
 machine: # the programs that tests drive: Postgres, Chromium, Node
 	@$(PYTHON) tests/machine.py
+
+$(NODE_SDKS): tests/compat/node/package-lock.json | machine
+	@echo "Installing Node.js packages …"
+	@cd tests/compat/node && npm ci --silent --no-audit --no-fund
+	@touch $@
 
 # --- packages -------------------------------------------------------------------------------------
 

