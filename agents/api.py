@@ -85,8 +85,12 @@ class OneByOne(
 class Agents(OneByOne):
     """Agents: what their requests are answered with."""
 
-    queryset = Agent.objects.living().select_related("provider_key")
+    queryset = Agent.objects.living().select_related("provider_key").prefetch_related("stays")
     serializer_class = AgentSerializer
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        """Tell the moment: plans are counted from it."""
+        return {**super().get_serializer_context(), "at": timezone.now()}
 
     def get_queryset(self) -> QuerySet[Agent]:
         """Keep the workspace's own."""

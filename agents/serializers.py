@@ -1,5 +1,6 @@
 """How agents, keys and tokens are written in the management API. What is written goes through ``agents.services``."""
 
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -7,27 +8,36 @@ from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from agents import services
+from agents import services, subscriptions
 from agents.catalogue import CUSTOM
 from agents.changes import Actor
 from agents.models import Agent, AgentToken, Mode, ProviderKey, Workspace
-from agents.plans import TIERS
+from agents.plans import TIERS, ahead, month_terms, tier_at
 
 KEY_LIMIT: Final = 4096  # characters
 
 
-def refuse_managed(attrs: dict[str, Any]) -> None:
-    """Refuse what only a Managed agent has. The one place to change once there are Managed agents.
+def check_plan(attrs: dict[str, Any], *, current: str | None) -> None:
+    """Settle on the plan that is asked for: ``plan`` in ``attrs`` is a tier, None to leave, or absent.
+
+    ``current`` is the tier that the agent is on. Naming it calls off a change that is ahead.
 
     Raises:
-        ValidationError: by field.
+        ValidationError: by field, when mode and tier don't go together.
     """
-    not_yet = _("Managed isn't available yet. The agent runs on your own key.")
-    asked = [name for name in ("tier", "overage_ceiling") if attrs.get(name) is not None]
-    if attrs.get("mode") == Mode.MANAGED:
-        asked.append("mode")
-    if asked:
-        raise serializers.ValidationError(dict.fromkeys(asked, not_yet))
+    mode, tier = attrs.get("mode"), attrs.get("tier")
+    if mode == Mode.BYOKEY and tier:
+        raise serializers.ValidationError({"tier": _("An agent on its owner's key has no plan. Leave the tier out.")})
+    if mode is None and tier and not current:
+        raise serializers.ValidationError({"mode": _('Send the mode "managed" too: this agent is on its own key.')})
+    if mode is None and "tier" in attrs and not tier and current:
+        raise serializers.ValidationError({"tier": _('To leave the plan, send the mode "byokey".')})
+    if mode == Mode.MANAGED and not (tier or current):
+        raise serializers.ValidationError({"tier": _("Choose a plan: economy, standard or premium.")})
+    if mode == Mode.BYOKEY:
+        attrs["plan"] = None
+    elif mode == Mode.MANAGED or tier:
+        attrs["plan"] = tier or current
 
 
 class AgentSerializer(serializers.Serializer[Agent]):
@@ -47,9 +57,27 @@ class AgentSerializer(serializers.Serializer[Agent]):
         source="provider_key_id", required=False, allow_null=True, help_text=_("The saved key that it runs on.")
     )
     key_hint = serializers.CharField(read_only=True, default="")
-    tier = serializers.ChoiceField(TIERS, required=False, allow_null=True)
+    tier = serializers.ChoiceField(
+        TIERS,
+        required=False,
+        allow_null=True,
+        help_text=_("The plan that it is on now."),
+    )
+    next_tier = serializers.ChoiceField(
+        TIERS, read_only=True, default=None, help_text=_("The plan from changes_on on; null when it leaves Managed.")
+    )
+    changes_on = serializers.DateTimeField(
+        read_only=True,
+        default=None,
+        help_text=_("When going down or leaving takes effect; null when nothing is ahead."),
+    )
     overage_ceiling = serializers.DecimalField(
-        max_digits=9, decimal_places=2, min_value=0, required=False, allow_null=True
+        max_digits=9,
+        decimal_places=2,
+        min_value=0,
+        required=False,
+        allow_null=True,
+        help_text=_("USD that a month may cost beyond the plan: 0 stops at the allowance, null is the plan's fee."),
     )
     paused = serializers.BooleanField(required=False)
     created_at = serializers.DateTimeField(read_only=True)
@@ -58,12 +86,31 @@ class AgentSerializer(serializers.Serializer[Agent]):
         """Return what is shown of an agent: of its key only the address and the hint."""
         key = instance.provider_key
         shown = super().to_representation(instance)
-        return {**shown, "base_url": key.base_url if key else "", "key_hint": key.hint if key else ""}
+        return {
+            **shown,
+            "base_url": key.base_url if key else "",
+            "key_hint": key.hint if key else "",
+            **self._standing(instance),
+        }
+
+    def _standing(self, agent: Agent) -> dict[str, Any]:
+        """Return what plan it is on, what is ahead, and what it may cost beyond."""
+        at: datetime = self.context["at"]
+        history = agent.history()
+        tier, waiting, terms = tier_at(history, at), ahead(history, at=at), month_terms(history, month=at)
+        ceiling = agent.ceiling(terms) if terms and tier else agent.overage_ceiling
+        return {
+            "mode": Mode.MANAGED if tier else Mode.BYOKEY,
+            "tier": tier,
+            "next_tier": waiting.tier if waiting else None,
+            "changes_on": self.fields["changes_on"].to_representation(waiting.on) if waiting else None,
+            "overage_ceiling": None if ceiling is None else f"{ceiling:.2f}",
+        }
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Check what is asked of the agent against what it is; leave out what would change nothing."""
-        refuse_managed(attrs)
         agent = self.instance
+        check_plan(attrs, current=agent.tier_at(self.context["at"]) if agent else None)
         if agent and attrs.get("template", agent.template) != agent.template:
             raise serializers.ValidationError({"template": _("An agent keeps the template that it started from.")})
         if "api_key" in attrs and attrs.get("provider_key_id"):
@@ -84,6 +131,7 @@ class AgentSerializer(serializers.Serializer[Agent]):
                 model=attrs.get("model", ""),
             )
             _set_key(agent, attrs, by=by)
+            _set_plan(agent, attrs, by=by, at=self.context["at"])
             _set_paused(agent, attrs, by=by)
         return agent
 
@@ -99,6 +147,7 @@ class AgentSerializer(serializers.Serializer[Agent]):
                 model=attrs.get("model"),
             )
             _set_key(instance, attrs, by=by)
+            _set_plan(instance, attrs, by=by, at=self.context["at"])
             _set_paused(instance, attrs, by=by)
         return instance
 
@@ -145,6 +194,15 @@ def _saved_key(workspace: Workspace, attrs: dict[str, Any]) -> ProviderKey:
     if attrs.get("provider", key.provider) != key.provider:
         raise serializers.ValidationError({"key": [_("This key is for another provider.")]})
     return key
+
+
+def _set_plan(agent: Agent, attrs: dict[str, Any], *, by: Actor, at: datetime) -> None:
+    if attrs.get("plan"):
+        subscriptions.choose_plan(agent=agent, tier=attrs["plan"], by=by, at=at)
+    elif "plan" in attrs:
+        subscriptions.leave_managed(agent=agent, by=by, at=at)
+    if "overage_ceiling" in attrs:
+        subscriptions.set_ceiling(agent=agent, ceiling=attrs["overage_ceiling"], by=by)
 
 
 def _set_paused(agent: Agent, attrs: dict[str, Any], *, by: Actor) -> None:
