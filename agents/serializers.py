@@ -63,8 +63,8 @@ class AgentSerializer(serializers.Serializer[Agent]):
         allow_null=True,
         help_text=_("The plan that it is on now."),
     )
-    next_tier = serializers.ChoiceField(
-        TIERS, read_only=True, default=None, help_text=_("The plan from changes_on on; null when it leaves Managed.")
+    next_tier = serializers.CharField(
+        read_only=True, default=None, help_text=_("The plan from changes_on on; null when it leaves Managed then.")
     )
     changes_on = serializers.DateTimeField(
         read_only=True,
