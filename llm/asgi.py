@@ -7,6 +7,7 @@ from typing import Any, Final, cast
 
 import structlog
 
+from llm.answering import Headers, Reply
 from llm.errors import (
     GatewayError,
     InvalidAgentToken,
@@ -16,8 +17,8 @@ from llm.errors import (
     anthropic_body,
     openai_body,
 )
-from llm.gateway import Gateway, Headers, Reply
-from llm.requests import Call, read_chat, read_messages
+from llm.gateway import Gateway
+from llm.requests import Call, read_chat, read_embeddings, read_messages, read_responses
 from metering.usage import record_id
 
 MESSAGES: Final = "/v1/messages"
@@ -92,6 +93,8 @@ class GatewayApp:
     def __init__(self, gateway: Gateway) -> None:
         self._routes: dict[str, dict[str, Handler]] = {
             "/v1/chat/completions": {"POST": partial(gateway.complete, read=read_chat)},
+            "/v1/responses": {"POST": partial(gateway.complete, read=read_responses)},
+            "/v1/embeddings": {"POST": partial(gateway.complete, read=read_embeddings)},
             MESSAGES: {"POST": partial(gateway.complete, read=read_messages)},
             "/v1/models": {"GET": gateway.models},
         }

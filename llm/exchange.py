@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from llm import tokens
 from llm.providers.base import Relay, Target
 from llm.requests import Request
 from llm.snapshot import AgentSnapshot
@@ -14,7 +15,6 @@ from metering import pricing
 from metering.record import Attempt, Provenance, Record, Status, picodollars, utc_text
 from metering.usage import Usage
 
-BYTES_PER_TOKEN: Final = 4  # English prose in today's vocabularies; only for what no provider reported
 NOTHING: Final = Usage()
 
 _encode = msgspec.json.Encoder().encode
@@ -131,11 +131,11 @@ class Exchange:
                 return self._at_least_the_text(reported or self._estimate()), "partial"
 
     def _estimate(self) -> Usage:
-        return Usage(input=len(self.request.body) // BYTES_PER_TOKEN, output=self.relay.text_bytes // BYTES_PER_TOKEN)
+        return Usage(input=tokens.prompt(self.request.body), output=self.relay.output.tokens)
 
     def _at_least_the_text(self, usage: Usage) -> Usage:
         """Raise the output to what was seen: Anthropic's first event counts one token, and a cut keeps it so."""
-        seen = self.relay.text_bytes // BYTES_PER_TOKEN
+        seen = self.relay.output.tokens
         if seen <= usage.tokens_output:
             return usage
         return usage + Usage(output=seen - usage.tokens_output)

@@ -45,8 +45,30 @@ class _MessagesFields(msgspec.Struct, frozen=True):
     stream: bool | None = None
 
 
+class _ResponsesFields(msgspec.Struct, frozen=True):
+    # Either may be missing: OpenAI keeps prompts, and earlier responses, to be named instead.
+    input: msgspec.Raw = msgspec.Raw()
+    model: str | None = None
+    stream: bool | None = None
+    background: bool | None = None
+
+
+class _EmbeddingsFields(msgspec.Struct, frozen=True):
+    input: msgspec.Raw
+    model: str | None = None
+
+
+class _Bounds(msgspec.Struct, frozen=True):
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    max_output_tokens: int | None = None
+
+
+_read_bounds: Final = msgspec.json.Decoder(_Bounds).decode
 _read_chat: Final = msgspec.json.Decoder(_ChatFields).decode
 _read_messages: Final = msgspec.json.Decoder(_MessagesFields).decode
+_read_responses: Final = msgspec.json.Decoder(_ResponsesFields).decode
+_read_embeddings: Final = msgspec.json.Decoder(_EmbeddingsFields).decode
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,10 +80,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     names_model: bool
     stream: bool
 
-    def decoded(self) -> dict[str, Any]:
-        """Return the whole body as Python values."""
-        value: dict[str, Any] = msgspec.json.decode(self.body)
-        return value
+    def most_output(self) -> int | None:
+        """Return the bound that the request sets on its answer, in tokens, if it sets one."""
+        bounds = _read(_read_bounds, self.body)
+        return bounds.max_completion_tokens or bounds.max_output_tokens or bounds.max_tokens
+
+    def with_model(self) -> bytes:
+        """Return the body as it is where it names its model, and with ``model`` in it where not."""
+        return self.body if self.names_model else with_fields(self.body, {"model": self.model})
 
 
 class ChatRequest(Request, frozen=True, kw_only=True):
@@ -74,6 +100,14 @@ class MessagesRequest(Request, frozen=True, kw_only=True):
     """Anthropic's messages. ``forwarded`` are the caller's headers that say how the dialect is spoken."""
 
     forwarded: dict[str, str]
+
+
+class ResponsesRequest(Request, frozen=True, kw_only=True):
+    """OpenAI's responses."""
+
+
+class EmbeddingsRequest(Request, frozen=True, kw_only=True):
+    """OpenAI's embeddings."""
 
 
 # Reads a request, with the model that serves where it names none.
@@ -112,6 +146,41 @@ def read_messages(call: Call, default_model: str) -> MessagesRequest:
         names_model=fields.model is not None,
         stream=bool(fields.stream),
         forwarded={name: value for name, value in sent.items() if value and value.isascii() and value.isprintable()},
+    )
+
+
+def read_responses(call: Call, default_model: str) -> ResponsesRequest:
+    """Read a request for a response; ``default_model`` serves where it names none.
+
+    Raises:
+        InvalidRequest: when it can't be read, or asks to go on in the background; names the field.
+    """
+    fields = _read(_read_responses, call.body)
+    if fields.background:
+        # Nobody would be here to count what it uses.
+        raise InvalidRequest("A response can't be made in the background here.", param="background")
+    return ResponsesRequest(
+        id=call.id,
+        body=call.body,
+        model=_model(fields.model, default_model),
+        names_model=fields.model is not None,
+        stream=bool(fields.stream),
+    )
+
+
+def read_embeddings(call: Call, default_model: str) -> EmbeddingsRequest:
+    """Read a request for embeddings; ``default_model`` serves where it names none.
+
+    Raises:
+        InvalidRequest: when it can't be read; names the field.
+    """
+    fields = _read(_read_embeddings, call.body)
+    return EmbeddingsRequest(
+        id=call.id,
+        body=call.body,
+        model=_model(fields.model, default_model),
+        names_model=fields.model is not None,
+        stream=False,
     )
 
 

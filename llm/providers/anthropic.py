@@ -14,13 +14,13 @@ import msgspec
 from llm.errors import GatewayError, InvalidRequest, openai_body
 from llm.providers.base import Outgoing, Prepared, Target
 from llm.relays.messages import MessagesRelay
-from llm.requests import ChatRequest, MessagesRequest, Request, with_fields
+from llm.requests import ChatRequest, MessagesRequest, Request
 from llm.sse import Events, EventTooLong, data_of
 from llm.translate import chat as dialect
 from llm.translate.chat_to_messages import dropped_fields, to_messages
 from llm.translate.messages import Answer, ErrorAnswer, ErrorObject, Event, Models
 from llm.translate.messages_stream_to_chat import Chunks
-from llm.translate.messages_to_chat import text_bytes, to_completion, to_error, to_models
+from llm.translate.messages_to_chat import texts, to_completion, to_error, to_models
 from llm.translate.usage import from_messages
 from metering.usage import Usage
 
@@ -57,11 +57,12 @@ class Anthropic:
                 relay = AnthropicRelay(created=int(self._now()), wants_usage=request.wants_usage)
                 return Prepared(outgoing, relay, dropped_fields(chat, model=request.model))
             case MessagesRequest():
-                body = request.body if request.names_model else with_fields(request.body, {"model": request.model})
-                headers = _headers(target) | request.forwarded
-                outgoing = Outgoing(url=f"{target.base_url}/v1/messages", headers=headers, body=body)
-                return Prepared(outgoing, MessagesRelay(request_id=request.id))
-        raise InvalidRequest("This provider can't be asked that.")
+                return Prepared(_own(request, target, "messages"), MessagesRelay(request_id=request.id))
+        raise InvalidRequest("Anthropic has no such thing. Use an agent on another provider for it.")
+
+    def count_tokens(self, request: MessagesRequest, target: Target) -> Outgoing:
+        """See :meth:`llm.providers.base.Provider.count_tokens`."""
+        return _own(request, target, "messages/count_tokens")
 
     def models(self, target: Target) -> Outgoing:
         """Build the request that lists the models of the target's key."""
@@ -84,12 +85,12 @@ class AnthropicRelay:
 
     def __init__(self, *, created: int, wants_usage: bool) -> None:
         self.usage: Usage | None = None
-        self.text_bytes = 0
         self.model = ""
         self.complete = False
         self.failed = False
         self._created = created
         self._chunks = Chunks(created=created, wants_usage=wants_usage)
+        self.output = self._chunks.output
         self._events = Events()
 
     def whole(self, status: int, body: bytes) -> bytes:
@@ -101,7 +102,8 @@ class AnthropicRelay:
         except _Unreadable:
             return _unreadable_body(status, body)
         self.usage = from_messages(answer.usage) if answer.usage else None
-        self.text_bytes = text_bytes(answer)
+        for text in texts(answer):
+            self.output.add(text)
         self.model = answer.model
         self.complete = True
         return _encode(to_completion(answer, created=self._created))
@@ -146,9 +148,15 @@ class AnthropicRelay:
     def _told(self, event: Event) -> bytes:
         chunks = self._chunks
         out = chunks.feed(event)
-        self.usage, self.text_bytes = chunks.usage, chunks.text_bytes
+        self.usage = chunks.usage
         self.model, self.complete, self.failed = chunks.model, chunks.complete, chunks.failed
         return out
+
+
+def _own(request: MessagesRequest, target: Target, path: str) -> Outgoing:
+    """Return a request of Anthropic's dialect, as the caller sent it."""
+    headers = _headers(target) | request.forwarded
+    return Outgoing(url=f"{target.base_url}/v1/{path}", headers=headers, body=request.with_model())
 
 
 def _headers(target: Target) -> dict[str, str]:

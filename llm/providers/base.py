@@ -11,7 +11,8 @@ import msgspec
 
 from agents.crypto import Secret
 from llm.errors import GatewayError
-from llm.requests import Request
+from llm.requests import MessagesRequest, Request
+from llm.tokens import Output
 from metering.usage import Usage
 
 
@@ -39,15 +40,15 @@ class Relay(Protocol):
     """One answer on its way back: turns the provider's bytes into the caller's, and reads the usage off them.
 
     ``usage`` is what the provider reported (None until it did), ``cost`` what it said it charged (USD; only
-    OpenRouter says). ``text_bytes`` counts the UTF-8 bytes of output text so far (reasoning and tool arguments
-    included), to estimate from when a stream is cut. ``model`` is the model as the provider names it ("" until
+    OpenRouter says). ``output`` is what the model put out so far (reasoning and tool arguments included), to estimate
+    from when a stream is cut. ``model`` is the model as the provider names it ("" until
     known). ``complete`` tells whether it is a good answer, come to its proper end; ``failed`` that there is no sense
     in reading on.
     """
 
     usage: Usage | None
     cost: Decimal | None
-    text_bytes: int
+    output: Output
     model: str
     complete: bool
     failed: bool
@@ -92,6 +93,10 @@ class Provider(Protocol):
         Raises:
             llm.errors.InvalidRequest: for what this provider can't be asked; names the field.
         """
+        ...
+
+    def count_tokens(self, request: MessagesRequest, target: Target) -> Outgoing | None:
+        """Build the request that counts the tokens of another; None where the provider has no such thing."""
         ...
 
     def models(self, target: Target) -> Outgoing:

@@ -12,21 +12,34 @@ import msgspec
 from llm.errors import InvalidRequest
 from llm.providers.base import Outgoing, Prepared, Target
 from llm.relays.chat import ChatRelay
-from llm.requests import ChatRequest, Request, with_fields
+from llm.relays.embeddings import EmbeddingsRelay
+from llm.relays.responses import ResponsesRelay
+from llm.requests import ChatRequest, EmbeddingsRequest, MessagesRequest, Request, ResponsesRequest, with_fields
 
 
 class OpenAICompatible(msgspec.Struct, frozen=True, kw_only=True):
-    """One provider's row. ``usage_option``: whether it takes ``stream_options`` (Mistral has refused it with 422)."""
+    """One provider's row: what it has, and takes.
+
+    ``usage_option``: ``stream_options`` (Mistral has refused it with 422). ``responses``: OpenAI's newer API.
+    """
 
     usage_option: bool = True
+    responses: bool = False
 
     def prepare(self, request: Request, target: Target) -> Prepared:
         """See :meth:`llm.providers.base.Provider.prepare`."""
         match request:
             case ChatRequest():
-                url, relay = f"{target.base_url}/chat/completions", ChatRelay(hide_usage=not request.wants_usage)
-                return Prepared(Outgoing(url=url, headers=_headers(target), body=self._chat(request)), relay)
+                relay = ChatRelay(hide_usage=not request.wants_usage)
+                return Prepared(_outgoing(target, "chat/completions", self._chat(request)), relay)
+            case ResponsesRequest() if self.responses:
+                return Prepared(_outgoing(target, "responses", request.with_model()), ResponsesRelay())
+            case EmbeddingsRequest():
+                return Prepared(_outgoing(target, "embeddings", request.with_model()), EmbeddingsRelay())
         raise InvalidRequest("This provider can't be asked that.")
+
+    def count_tokens(self, request: MessagesRequest, target: Target) -> None:
+        """See :meth:`llm.providers.base.Provider.count_tokens`."""
 
     def models(self, target: Target) -> Outgoing:
         """See :meth:`llm.providers.base.Provider.models`."""
@@ -44,6 +57,10 @@ class OpenAICompatible(msgspec.Struct, frozen=True, kw_only=True):
             fields["stream_options"] = {"include_usage": True}
         without = "stream_options" if not self.usage_option else ""
         return with_fields(request.body, fields, without=without) if fields or without else request.body
+
+
+def _outgoing(target: Target, path: str, body: bytes) -> Outgoing:
+    return Outgoing(url=f"{target.base_url}/{path}", headers=_headers(target), body=body)
 
 
 def _headers(target: Target) -> dict[str, str]:

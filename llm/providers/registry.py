@@ -7,13 +7,13 @@ from llm.providers.base import Provider
 from llm.providers.openai_compatible import OpenAICompatible
 
 PROVIDERS: Final[dict[str, Provider]] = {
-    "openai": OpenAICompatible(),
+    "openai": OpenAICompatible(responses=True),
     "anthropic": Anthropic(),
     "minimax": OpenAICompatible(),
-    "groq": OpenAICompatible(),
+    "groq": OpenAICompatible(responses=True),
     # Refuses `stream_options` with 422, and reports usage in its last chunk unasked.
     "mistral": OpenAICompatible(usage_option=False),
-    "openrouter": OpenAICompatible(),
+    "openrouter": OpenAICompatible(responses=True),
     "custom": OpenAICompatible(),
-    "echo": OpenAICompatible(),
+    "echo": OpenAICompatible(responses=True),
 }

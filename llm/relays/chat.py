@@ -56,11 +56,11 @@ class _Message(msgspec.Struct):
     reasoning_content: str | None = None
     tool_calls: list[_ToolCall] | None = None
 
-    def text_bytes(self) -> int:
+    def texts(self) -> list[str]:
         content = self.content if isinstance(self.content, str | None) else msgspec.json.encode(self.content).decode()
         texts = [content, self.refusal, self.reasoning_content or self.reasoning]
         texts += [call.function.arguments for call in self.tool_calls or [] if call.function]
-        return sum(len(text.encode()) for text in texts if text)
+        return [text for text in texts if text]
 
 
 class _Choice(msgspec.Struct):
@@ -128,7 +128,7 @@ class ChatRelay(Passing):
             self.cost = usage.cost if usage.cost is not None else self.cost
         for choice in found.choices:
             message = choice.delta or choice.message
-            if message:
-                self.text_bytes += message.text_bytes()
+            for text in message.texts() if message else ():
+                self.output.add(text)
             self._finished = self._finished or choice.finish_reason is not None
         return found

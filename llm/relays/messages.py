@@ -8,7 +8,7 @@ from llm import sse
 from llm.errors import GatewayError, anthropic_body
 from llm.relays.passing import Passing
 from llm.translate.messages import Answer, Event
-from llm.translate.messages_to_chat import text_bytes
+from llm.translate.messages_to_chat import texts
 from llm.translate.usage import MessagesUsage, from_messages, later
 
 STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
@@ -33,7 +33,8 @@ class MessagesRelay(Passing):
         except _Unreadable:
             return False
         self.model = answer.model
-        self.text_bytes = text_bytes(answer)
+        for text in texts(answer):
+            self.output.add(text)
         self.usage = from_messages(answer.usage) if answer.usage else None
         return answer.stop_reason is not None
 
@@ -54,8 +55,7 @@ class MessagesRelay(Passing):
     def _take(self, event: Event) -> None:
         delta = event.delta
         if event.type == "content_block_delta" and delta:
-            text = delta.text or delta.thinking or delta.partial_json
-            self.text_bytes += len(text) if text.isascii() else len(text.encode())
+            self.output.add(delta.text or delta.thinking or delta.partial_json)
         elif event.type == "message_start" and event.message:
             self.model = event.message.model
             self._count(event.message.usage, output=False)

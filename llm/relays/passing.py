@@ -6,6 +6,7 @@ from typing import Final
 
 from llm import sse
 from llm.errors import GatewayError
+from llm.tokens import Output
 from metering.usage import Usage
 
 OK: Final = 200
@@ -17,12 +18,12 @@ class Passing(ABC):
     What we can't read is the caller's to read, and passes; but an answer that can't be read isn't ``complete``.
     """
 
-    __slots__ = ("_events", "_finished", "_held", "_told", "complete", "cost", "failed", "model", "text_bytes", "usage")
+    __slots__ = ("_events", "_finished", "_held", "_told", "complete", "cost", "failed", "model", "output", "usage")
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
         self.cost: Decimal | None = None
-        self.text_bytes = 0
+        self.output = Output()
         self.model = ""
         self.complete = False
         self.failed = False
@@ -44,12 +45,12 @@ class Passing(ABC):
         except sse.EventTooLong:
             self.failed = True
             return b""
-        return b"".join([event for event in events if self._passes(event)])
+        return b"".join([event for event in events if not self._keeps(event) and self._passes(event)])
 
     def finish(self) -> bytes:
         """See :meth:`llm.providers.base.Relay.finish`."""
         rest = self._events.rest()
-        if rest and not self._passes(rest):
+        if rest and (self._keeps(rest) or not self._passes(rest)):
             rest = b""
         # Some servers leave the last event out; what came to its reason to finish is whole all the same.
         self.complete = (bool(self._held) or self._finished) and not self.failed
@@ -58,6 +59,13 @@ class Passing(ABC):
     def broken_off(self, error: GatewayError) -> bytes:
         """See :meth:`llm.providers.base.Relay.broken_off`."""
         return b"" if self._told else self._error_event(error)
+
+    def _keeps(self, event: bytes) -> bool:
+        """Keep what comes after the end together with it."""
+        if not self._held:
+            return False
+        self._held += event
+        return True
 
     @abstractmethod
     def _read_whole(self, body: bytes) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from llm.tokens import Output
 from llm.translate.chat_tools import ANSWER_TOOL
 from llm.translate.messages import Block, Delta, Event
 from llm.translate.messages_to_chat import ended, refusal, thinking_block, to_error
@@ -42,7 +43,7 @@ class Chunks:
         """Begin a stream. ``created`` is in seconds since 1970, UTC; ``wants_usage`` adds the chunk that tells it."""
         self.usage: Usage | None = None
         self.model = ""
-        self.text_bytes = 0
+        self.output = Output()
         self.complete = False
         self.failed = False
         self._created = created
@@ -161,11 +162,11 @@ class Chunks:
         return self._chunk({"thinking_blocks": [thought]}) if thought else b""
 
     def _text(self, text: str) -> bytes:
-        self._heard(text)
+        self.output.add(text)
         return self._chunk({"content": text})
 
     def _thought(self, thinking: str) -> bytes:
-        self._heard(thinking)
+        self.output.add(thinking)
         return self._chunk({"reasoning_content": thinking})
 
     def _arguments(self, arguments: str, opened: _Open) -> bytes:
@@ -174,8 +175,5 @@ class Chunks:
             return b""
         if opened.block.name == ANSWER_TOOL:
             return self._text(arguments)
-        self._heard(arguments)
+        self.output.add(arguments)
         return self._chunk({"tool_calls": [{"index": opened.number, "function": {"arguments": arguments}}]})
-
-    def _heard(self, text: str) -> None:
-        self.text_bytes += len(text) if text.isascii() else len(text.encode())

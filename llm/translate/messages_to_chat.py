@@ -59,10 +59,10 @@ def thinking_block(block: Block, *, index: int) -> Fields | None:
     return None
 
 
-def text_bytes(answer: Answer) -> int:
-    """Return how many bytes of text the model put out, its thinking and its tools' arguments included."""
-    texts = sum(len((block.text + block.thinking).encode()) for block in answer.content)
-    return texts + sum(len(bytes(block.input)) for block in answer.content if block.type == "tool_use")
+def texts(answer: Answer) -> list[str]:
+    """Return all that the model put out, its thinking and its tools' arguments included."""
+    said = [block.text or block.thinking for block in answer.content]
+    return said + [bytes(block.input).decode() for block in answer.content if block.type == "tool_use"]
 
 
 def to_error(error: ErrorObject) -> Fields:

@@ -122,7 +122,7 @@ def test_a_whole_answer_with_its_usage():
     assert completion["choices"][0]["message"]["content"] == "Café"
     assert completion["usage"]["prompt_tokens"] == 17
     assert relay.usage == Usage(input=10, cache_read=7, output=5)
-    assert (relay.model, relay.text_bytes, relay.complete) == ("claude-haiku-4-5-20251001", 5, True)
+    assert (relay.model, relay.output.tokens, relay.complete) == ("claude-haiku-4-5-20251001", 2, True)
     assert relay.cost is None
 
 
@@ -177,7 +177,7 @@ def test_a_stream_of_text():
         "[DONE]",
     ]
     assert relay.usage == Usage(input=10, output=5)
-    assert (relay.model, relay.text_bytes, relay.complete) == ("claude-haiku-4-5-20251001", 8, True)
+    assert (relay.model, relay.output.tokens, relay.complete) == ("claude-haiku-4-5-20251001", 2, True)
 
 
 def test_the_usage_is_shown_to_a_caller_who_asked():
@@ -217,7 +217,7 @@ def test_thinking_comes_as_it_is_thought_and_signed_at_its_end():
         {"thinking_blocks": [signed]},
         {"content": "Yes"},
     ]
-    assert relay.text_bytes == 6
+    assert relay.output.tokens == 2
 
 
 def test_an_answer_in_json_is_streamed_as_text():
@@ -236,7 +236,7 @@ def test_a_refusal_is_told_before_the_end():
 def test_a_stream_cut_by_the_provider_has_its_input_counted_and_no_done():
     relay, out = relayed(begins(cache_read_input_tokens=7), text_block(0, "Hello")[:-40])
     assert relay.usage == Usage(input=10, cache_read=7)
-    assert (relay.complete, relay.text_bytes) == (False, 5)
+    assert (relay.complete, relay.output.tokens) == (False, 1)
     assert chunks(out)[-1]["choices"][0]["delta"] == {"content": "Hello"}
 
 
@@ -294,7 +294,7 @@ def test_what_is_new_in_a_stream_does_no_harm():
 
 
 def seen(relay, out):
-    return out, relay.usage, relay.text_bytes, relay.model, relay.complete
+    return out, relay.usage, relay.output.tokens, relay.model, relay.complete
 
 
 @given(st.data())

@@ -13,7 +13,7 @@ from openai.types.chat import ChatCompletion
 
 from llm.translate import usage as counts
 from llm.translate.messages import Answer, ErrorObject, Models
-from llm.translate.messages_to_chat import text_bytes, to_completion, to_error, to_models
+from llm.translate.messages_to_chat import texts, to_completion, to_error, to_models
 from llm.translate.reasons import ERROR_KINDS, FINISH_REASONS
 from metering.usage import Usage
 from tests.llm.claude_streams import MESSAGE
@@ -118,9 +118,13 @@ def test_every_reason_and_error_of_anthropics_sdk_has_a_word():
     assert by_url <= set(ERROR_KINDS)
 
 
-def test_the_bytes_of_an_answer_count_thinking_and_arguments():
+def test_the_texts_of_an_answer_include_thinking_and_arguments():
     thinking = {"type": "thinking", "thinking": "é", "signature": "c2ln"}
-    assert text_bytes(answer(thinking, HELLO, {**CALL, "input": {"a": 1}})) == 2 + 5 + len('{"a": 1}')
+    assert [text for text in texts(answer(thinking, HELLO, {**CALL, "input": {"a": 1}})) if text] == [
+        "é",
+        HELLO["text"],
+        '{"a": 1}',
+    ]
 
 
 def test_an_error_keeps_the_providers_message():
