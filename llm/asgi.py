@@ -7,6 +7,7 @@ from typing import Any, Final, cast
 
 import structlog
 
+from llm.answering import Headers, Reply
 from llm.errors import (
     GatewayError,
     InvalidAgentToken,
@@ -16,7 +17,7 @@ from llm.errors import (
     anthropic_body,
     openai_body,
 )
-from llm.gateway import Gateway, Headers, Reply
+from llm.gateway import Gateway
 from llm.requests import Call, read_chat, read_embeddings, read_messages, read_responses
 from metering.usage import record_id
 

@@ -1,15 +1,13 @@
-"""The one HTTP client that talks to providers: keeps connections open, and guards where they lead."""
+"""The one HTTP client that talks to providers, and the connections that it keeps open."""
 
 import asyncio
 import ssl
-import time
 from collections import defaultdict, deque
-from typing import Final, NamedTuple
-from urllib.parse import urlsplit
+from typing import Final
 
 from agents.catalogue import CUSTOM
-from llm import addresses
 from llm.errors import UpstreamTimeout, UpstreamUnavailable
+from llm.origins import Origin, Origins
 from llm.providers.base import Outgoing
 from llm.wire import Connection, ConnectionBroken, Silent
 
@@ -18,7 +16,6 @@ CONNECT_WITHIN: Final = 10.0  # seconds
 SILENT_AT_MOST: Final = 600.0  # seconds
 IDLE_AT_MOST: Final = 20.0  # seconds; providers close idle connections after 30 and more
 IDLE_CONNECTIONS: Final = 256  # an origin
-ADDRESS_GOOD_FOR: Final = 60.0  # seconds until a Custom endpoint's name is looked up, and checked, anew
 
 # What a provider says about its limits and itself that a caller may want to read.
 PASSED_ON: Final = frozenset(
@@ -35,23 +32,15 @@ class UpstreamStalled(UpstreamCut):
     """The provider's answer had begun and then nothing came for too long."""
 
 
-class Origin(NamedTuple):
-    """Who a connection leads to."""
-
-    scheme: str
-    host: str
-    port: int
-    ip: str | None
-
-
 class Answer:
     """A provider's answer whose head has arrived. ``close`` it, however reading it ends."""
 
-    __slots__ = ("_connection", "_give_back", "status")
+    __slots__ = ("_connection", "_origin", "_pool", "status")
 
-    def __init__(self, connection: Connection, give_back: "deque[Connection]") -> None:
+    def __init__(self, connection: Connection, pool: "Pool", origin: Origin) -> None:
         self._connection = connection
-        self._give_back = give_back
+        self._pool = pool
+        self._origin = origin
         self.status: int = connection.status
 
     @property
@@ -61,6 +50,14 @@ class Answer:
             name == b"content-type" and value.startswith(b"text/event-stream")
             for name, value in self._connection.headers
         )
+
+    @property
+    def retry_after(self) -> float | None:
+        """The seconds that the provider asks to be left alone; None where it doesn't say so in seconds."""
+        for name, value in self._connection.headers:
+            if name == b"retry-after" and value.isdigit():
+                return float(value)
+        return None
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Return the headers that the caller may see."""
@@ -98,8 +95,71 @@ class Answer:
 
     def close(self) -> None:
         """Keep the connection for the next request if the answer was read whole; end it at once if not."""
-        if self._connection.release() and len(self._give_back) < IDLE_CONNECTIONS:
-            self._give_back.append(self._connection)
+        self._pool.give_back(self._origin, self._connection)
+
+
+class Pool:
+    """Connections that are kept open for a while, by whom they lead to."""
+
+    def __init__(self) -> None:
+        self._idle: defaultdict[Origin, deque[Connection]] = defaultdict(deque)
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def take(self, origin: Origin) -> Connection | None:
+        """Return the connection used last, if it's still good."""
+        oldest = _oldest()
+        idle = self._idle.get(origin)
+        while idle:
+            connection = idle.pop()
+            if connection.usable and connection.heard_at > oldest:
+                return connection
+            connection.abort()
+        return None
+
+    def give_back(self, origin: Origin, connection: Connection) -> None:
+        """Keep a connection whose answer is done with, or end it where it can't take another request."""
+        if not connection.release():
+            return
+        idle = self._idle[origin]
+        if self._closed or len(idle) >= IDLE_CONNECTIONS:
+            connection.abort()
+            return
+        idle.append(connection)
+        if self._sweeping is None:
+            self._sweep_later()
+
+    def close(self) -> None:
+        """End every connection that is kept; those still in use end when they are given back."""
+        self._closed = True
+        if self._sweeping:
+            self._sweeping.cancel()
+        for idle in self._idle.values():
+            for connection in idle:
+                connection.abort()
+        self._idle.clear()
+
+    def _sweep_later(self) -> None:
+        self._sweeping = asyncio.get_running_loop().call_later(IDLE_AT_MOST, self._sweep)
+
+    def _sweep(self) -> None:
+        """End what nobody has asked for in time. One timer for all, and none while nothing is kept."""
+        oldest = _oldest()
+        for origin, idle in list(self._idle.items()):
+            good = [each for each in idle if each.usable and each.heard_at > oldest]
+            for connection in set(idle).difference(good):
+                connection.abort()
+            if good:
+                self._idle[origin] = deque(good)
+            else:
+                del self._idle[origin]
+        self._sweeping = None
+        if self._idle:
+            self._sweep_later()
+
+
+def _oldest() -> float:
+    return asyncio.get_running_loop().time() - IDLE_AT_MOST
 
 
 class Upstream:
@@ -107,11 +167,10 @@ class Upstream:
 
     def __init__(self, *, allow_private: bool) -> None:
         """Refuse Custom endpoints on private addresses, unless they are allowed."""
-        self._allow_private = allow_private
         self._tls = ssl.create_default_context()
         self._tls.set_alpn_protocols(["http/1.1"])
-        self._idle: defaultdict[Origin, deque[Connection]] = defaultdict(deque)
-        self._origins: dict[tuple[str, str, bool], tuple[Origin, float]] = {}
+        self._origins = Origins(allow_private=allow_private)
+        self._pool = Pool()
 
     async def send(self, outgoing: Outgoing, *, provider: str, method: str = "POST") -> Answer:
         """Send a request and return its answer, to be closed by the caller.
@@ -120,97 +179,75 @@ class Upstream:
             UpstreamUnavailable: when no answer came: refused, reset, or an address that isn't allowed.
             UpstreamTimeout: when none came in time.
         """
-        origin, path = await self._origin(outgoing.url, guarded=provider == CUSTOM)
+        origin, path = await self._origins.of(outgoing.url, guarded=provider == CUSTOM)
         data = _request(method, origin, path, outgoing)
-        idle = self._idle[origin]
-        while True:
-            connection, reused = self._kept(idle), True
-            if connection is None:
-                connection, reused = await self._connect(origin), False
+        kept = self._pool.take(origin)
+        if kept:
             try:
-                await connection.request(data, silence=SILENT_AT_MOST)
+                return await self._ask(kept, origin, data)
             except ConnectionBroken as broken:
-                connection.release()
-                if reused and broken.before_answer:
-                    continue  # the provider had closed the idle connection: nothing was asked yet
-                raise UpstreamUnavailable("The provider ended the connection without an answer. Try again.") from None
-            except Silent:
-                connection.release()
-                raise UpstreamTimeout("The provider took too long to answer. Try again.") from None
-            except BaseException:
-                connection.release()
-                raise
-            return Answer(connection, idle)
+                if not broken.before_answer:
+                    raise _no_answer() from None
+                # The provider had closed the idle connection: nothing was asked yet. A new one isn't idle.
+        try:
+            return await self._ask(await self._connect(origin), origin, data)
+        except ConnectionBroken:
+            raise _no_answer() from None
 
     async def close(self) -> None:
         """End every connection that is kept open."""
-        for idle in self._idle.values():
-            for connection in idle:
-                connection.abort()
-        self._idle.clear()
+        self._origins.close()
+        self._pool.close()
         await asyncio.sleep(0)  # the event loop closes the sockets in its next turn
 
-    def _kept(self, idle: "deque[Connection]") -> Connection | None:
-        """Return the connection used last, if it's still good."""
-        oldest = asyncio.get_running_loop().time() - IDLE_AT_MOST
-        while idle:
-            connection = idle.pop()
-            if connection.usable and connection.heard_at > oldest:
-                return connection
-            connection.abort()
-        return None
+    async def _ask(self, connection: Connection, origin: Origin, data: bytes) -> Answer:
+        try:
+            await connection.request(data, silence=SILENT_AT_MOST)
+        except Silent:
+            connection.release()
+            raise UpstreamTimeout("The provider took too long to answer. Try again.") from None
+        except BaseException:
+            connection.release()
+            raise
+        return Answer(connection, self._pool, origin)
 
     async def _connect(self, origin: Origin) -> Connection:
         loop = asyncio.get_running_loop()
+        tls = origin.scheme == "https"
         try:
             async with asyncio.timeout(CONNECT_WITHIN):
                 _transport, connection = await loop.create_connection(
                     lambda: Connection(loop),
-                    origin.ip or origin.host,
+                    origin.address,
                     origin.port,
-                    ssl=self._tls if origin.scheme == "https" else None,
-                    server_hostname=origin.host if origin.scheme == "https" else None,
+                    ssl=self._tls if tls else None,
+                    server_hostname=origin.host if tls else None,
                 )
         except TimeoutError:
             raise UpstreamTimeout("The provider can't be reached: connecting took too long. Try again.") from None
-        except ssl.SSLError:
+        except ssl.SSLCertVerificationError:
             raise UpstreamUnavailable("The provider's certificate isn't valid for its address.") from None
         except OSError:
             raise UpstreamUnavailable("The provider can't be reached right now. Try again in a moment.") from None
         return connection
 
-    async def _origin(self, url: str, *, guarded: bool) -> tuple[Origin, str]:
-        """Return whom to connect to for ``url``, and the path to ask for.
 
-        A guarded address (a customer's own) is looked up once, checked, and connected to as looked up, so that a
-        name whose answer changes a moment later leads nowhere else.
-        """
-        scheme, _colon, rest = url.partition("://")
-        authority, _slash, path = rest.partition("/")
-        known = self._origins.get((scheme, authority, guarded))
-        if known is None or known[1] < time.monotonic():
-            parts = urlsplit(url)
-            if guarded:
-                try:
-                    pinned = await asyncio.to_thread(addresses.check, url, allow_private=self._allow_private)
-                except addresses.AddressRefused as refused:
-                    raise UpstreamUnavailable(str(refused)) from None
-                origin = Origin(pinned.scheme, pinned.host, pinned.port, pinned.ip)
-            else:
-                port = parts.port or (443 if scheme == "https" else 80)
-                origin = Origin(scheme, parts.hostname or "", port, None)
-            known = origin, time.monotonic() + ADDRESS_GOOD_FOR
-            self._origins[scheme, authority, guarded] = known
-        return known[0], f"/{path}"
+def _no_answer() -> UpstreamUnavailable:
+    return UpstreamUnavailable("The provider ended the connection without an answer. Try again.")
 
 
 def _request(method: str, origin: Origin, path: str, outgoing: Outgoing) -> bytes:
-    default_port = 443 if origin.scheme == "https" else 80
-    host = f"[{origin.host}]" if ":" in origin.host else origin.host
-    if origin.port != default_port:
-        host = f"{host}:{origin.port}"
-    lines = [f"{method} {path} HTTP/1.1", f"host: {host}", "accept-encoding: identity"]
+    """Return the request as it goes out.
+
+    Raises:
+        UpstreamUnavailable: when the key or the address hold characters that have no place in a head.
+    """
+    lines = [f"{method} {path} HTTP/1.1", f"host: {origin.host_header}", "accept-encoding: identity"]
     lines += [f"{name}: {value}" for name, value in outgoing.headers.items()]
     if outgoing.body:
         lines.append(f"content-length: {len(outgoing.body)}")
-    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + outgoing.body
+    # A customer's key and path are among them: a line break, or a space in the path, would make it two requests.
+    text = "".join(lines)
+    if not (text.isascii() and text.isprintable()) or " " in path:
+        raise UpstreamUnavailable("The key or the address holds characters that can't be sent. Paste it anew.")
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + outgoing.body

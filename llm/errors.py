@@ -69,6 +69,20 @@ class AgentPaused(GatewayError):
     openai_type, anthropic_type = "invalid_request_error", "permission_error"
 
 
+class CeilingReached(GatewayError):
+    """The month's allowance is used, and the limit for what goes beyond it is reached. SDKs don't retry a 402."""
+
+    status, code = 402, "overage_ceiling_reached"
+    openai_type, anthropic_type = "insufficient_quota", "billing_error"
+
+
+class RateLimited(GatewayError):
+    """More requests or tokens in a minute than the agent may have."""
+
+    status, code = 429, "rate_limited"
+    openai_type = anthropic_type = "rate_limit_error"
+
+
 class NotFound(GatewayError):
     """There is no such route."""
 

@@ -1,114 +1,175 @@
 """What happens to one request, noted down as it happens, and the record that comes of it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Final
 
 import msgspec
 
 from llm import tokens
-from llm.providers.base import Relay, Target
+from llm.errors import GatewayError
+from llm.providers.base import Prepared, Relay, Target
 from llm.requests import Request
 from llm.snapshot import AgentSnapshot
 from metering import pricing
+from metering.periods import Month
 from metering.record import Attempt, Provenance, Record, Status, picodollars, utc_text
 from metering.usage import Usage
 
 NOTHING: Final = Usage()
 
+
+class _Unanswered:
+    """Stands where no answer has begun."""
+
+    def __init__(self) -> None:
+        self.usage: Usage | None = None
+        self.cost: Decimal | None = None
+        self.output = tokens.Output()
+        self.model = ""
+        self.complete = False
+        self.failed = False
+
+    def whole(self, status: int, body: bytes) -> bytes:  # noqa: ARG002
+        """Pass the body on."""
+        return body
+
+    def feed(self, data: bytes) -> bytes:
+        """Pass the bytes on."""
+        return data
+
+    def finish(self) -> bytes:
+        """Nothing is held back."""
+        return b""
+
+    def broken_off(self, error: GatewayError) -> bytes:  # noqa: ARG002
+        """There is nobody to tell."""
+        return b""
+
+
+UNANSWERED: Final[Relay] = _Unanswered()
+
 _encode = msgspec.json.Encoder().encode
 
 
 class Exchange:
-    """One request and its answer so far.
+    """One request, what was tried for it, and its answer so far.
 
     ``status`` begins as ``client_closed``: who is cancelled before anything else is known was left by the caller.
     """
 
     __slots__ = (
-        "_agent",
         "_arrived",
+        "_attempt_began",
+        "_attempts",
         "_first_byte_at",
         "_request_type",
         "_started",
+        "agent",
         "dropped",
         "http_status",
         "id",
         "model",
-        "provider_status",
+        "on_first_byte",
+        "provider",
         "relay",
         "request",
         "status",
-        "target",
+        "usage",
     )
 
-    def __init__(
-        self,
-        *,
-        request_id: str,
-        request_type: str,
-        agent: AgentSnapshot,
-        target: Target,
-        request: Request,
-        relay: Relay,
-        dropped: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, *, request_id: str, request_type: str, agent: AgentSnapshot, request: Request) -> None:
         self.id = request_id
-        self.target = target
+        self.agent = agent
         self.request = request
-        self.relay = relay
-        self.dropped = dropped
-        self.model = request.model
         self.status: Status = "client_closed"
         self.http_status = 0
-        self.provider_status: int | None = None
-        self._agent = agent
+        self.provider = ""
+        self.model = request.model
+        self.relay: Relay = UNANSWERED
+        self.dropped: Sequence[str] = ()
+        self.usage = NOTHING
+        self.on_first_byte: Callable[[], None] | None = None
         self._request_type = request_type
+        self._attempts: list[Attempt] = []
         self._arrived = datetime.now(UTC)
-        self._started = time.perf_counter()
+        self._started = self._attempt_began = time.perf_counter()
         self._first_byte_at = 0.0
+
+    @property
+    def month(self) -> str:
+        """The month that it counts for."""
+        return str(Month.of(self._arrived))
+
+    @property
+    def attempts(self) -> int:
+        """How many calls were made for it."""
+        return len(self._attempts)
+
+    @property
+    def tokens(self) -> int:
+        """What it used, once its :meth:`line` is written."""
+        return self.usage.tokens_input + self.usage.tokens_output
+
+    def attempt(self, target: Target, model: str, prepared: Prepared) -> None:
+        """Note that a call goes out. Until it is known how it ends, it has no status."""
+        self.provider, self.model = target.provider, model
+        self.relay, self.dropped = prepared.relay, prepared.dropped
+        self._attempt_began = time.perf_counter()
+        self._attempts.append(Attempt(provider=target.provider, model=model, status=None, latency_ms=0))
+
+    def attempt_ended(self, *, status: int | None) -> float:
+        """Note how the last call ended; return how long it took, in seconds."""
+        took = time.perf_counter() - self._attempt_began
+        attempt = self._attempts[-1]
+        self._attempts[-1] = Attempt(
+            provider=attempt.provider, model=attempt.model, status=status, latency_ms=_ms(took)
+        )
+        return took
 
     def first_byte(self) -> None:
         """Note that the answer begins to reach the caller now."""
         self._first_byte_at = time.perf_counter()
+        if self.on_first_byte:
+            self.on_first_byte()
 
     def line(self) -> bytes:
         """Return the record of what happened, as the journal takes it."""
         usage, provenance = self._usage()
-        provider = self.target.provider
-        rate = pricing.rate(provider, self.model, at=self._arrived) or pricing.rate(
+        self.usage = usage
+        plan = self.agent.plan
+        provider, model = self.provider, self.model
+        rate = pricing.rate(provider, model, at=self._arrived) or pricing.rate(
             provider, self.relay.model, at=self._arrived
         )
         cost_input, cost_output, cost_total = _costs(usage, rate, self.relay)
         if cost_total is None and provenance == "reported":
             provenance = "unpriced"
-        latency_ms = _ms(time.perf_counter() - self._started)
         return _encode(
             Record(
                 id=self.id,
-                agent_id=self._agent.agent_id,
-                workspace_id=self._agent.workspace_id,
+                agent_id=self.agent.agent_id,
+                workspace_id=self.agent.workspace_id,
                 timestamp=utc_text(self._arrived),
                 provider=provider,
-                model=self.model,
-                tier="byokey",
+                model=model,
+                tier=plan.tier if plan else "byokey",
                 tokens_input=usage.tokens_input,
                 tokens_output=usage.tokens_output,
                 cost_input=cost_input,
                 cost_output=cost_output,
                 cost_total=cost_total,
-                price_total=0,
+                price_total=picodollars(pricing.list_price(usage, plan.list_per_million)) if plan else 0,
                 request_type=self._request_type,
-                latency_ms=latency_ms,
+                latency_ms=_ms(time.perf_counter() - self._started),
                 status=self.status,
                 http_status=self.http_status,
-                mode=self._agent.mode,
+                mode=self.agent.mode,
                 streamed=self.request.stream,
                 ttft_ms=_ms(self._first_byte_at - self._started) if self._first_byte_at else None,
-                attempts=(
-                    Attempt(provider=provider, model=self.model, status=self.provider_status, latency_ms=latency_ms),
-                ),
+                attempts=tuple(self._attempts),
                 cache_read=usage.cache_read,
                 cache_write=usage.cache_write,
                 reasoning=usage.reasoning,

@@ -5,61 +5,63 @@ where it ends well, the record is on disk before the answer's last bytes leave.
 """
 
 import asyncio
-from collections.abc import Mapping
-from typing import Final, Protocol
+from collections.abc import Iterable, Mapping
+from typing import Final
 
+import msgspec
 import structlog
+from django.db import Error
 
-from agents.models import Mode
-from llm.client import Answer, Upstream, UpstreamCut, UpstreamStalled
+from llm.answering import Reply, no_way_left, relay
+from llm.client import Answer, Upstream, UpstreamCut
 from llm.errors import (
     AgentNotConfigured,
     AgentPaused,
     GatewayError,
     InvalidRequest,
     ServiceUnavailable,
+    UpstreamError,
     UpstreamTimeout,
     UpstreamUnavailable,
 )
 from llm.exchange import Exchange
+from llm.health import meaning_of
+from llm.limits import Ask, Limits
+from llm.pool import Outcome, Pool, Way
 from llm.providers.base import Target
 from llm.providers.registry import PROVIDERS
 from llm.requests import Call, Read
 from llm.snapshot import AgentSnapshot, Snapshots
+from llm.tokens import BYTES_PER_TOKEN
 from metering.journal import Journal, JournalClosed
 from metering.record import REQUEST_TYPES
 
-OK: Final = 200
-BROKEN_OFF: Final = "The provider's answer broke off. What came until here is all there is."
+# A Managed request's first byte is due within this, however many ways are tried; each try gets half of what is left.
+FIRST_BYTE_WITHIN: Final = 60.0  # seconds
+TRY_AT_LEAST: Final = 2.0  # seconds
+USUAL_OUTPUT: Final = 1_024  # tokens reserved for an answer whose length the request doesn't bound
 
-Headers = list[tuple[bytes, bytes]]
+# Whoever is on a plan sees one model, whatever answers.
+MANAGED_MODEL: Final = "vutler"
+MANAGED_MODELS: Final = msgspec.json.encode(
+    {"object": "list", "data": [{"id": MANAGED_MODEL, "object": "model", "created": 0, "owned_by": "vutler"}]}
+)
 
 log = structlog.get_logger(__name__)
 
 
-class Reply(Protocol):
-    """Where an answer goes. ``end`` without ``send`` before it makes a whole answer."""
-
-    async def start(self, status: int, headers: Headers) -> None:
-        """Announce the status and headers."""
-        ...
-
-    async def send(self, data: bytes) -> None:
-        """Send a part of the body."""
-        ...
-
-    async def end(self, data: bytes) -> None:
-        """Send the last part of the body."""
-        ...
-
-
 class Gateway:
-    """Answers agents' requests with their owners' providers."""
+    """Answers agents' requests: with their owners' providers, or over our own keys for those on a plan."""
 
-    def __init__(self, *, snapshots: Snapshots, upstream: Upstream, journal: Journal) -> None:
+    def __init__(
+        self, *, snapshots: Snapshots, upstream: Upstream, journal: Journal, pool: Pool, limits: Limits
+    ) -> None:
         self._snapshots = snapshots
         self._upstream = upstream
         self._journal = journal
+        self._pool = pool
+        self._limits = limits
+        self._settling: set[asyncio.Task[None]] = set()
 
     async def complete(self, call: Call, reply: Reply, *, read: Read) -> None:
         """Answer a request of the dialect that ``read`` reads.
@@ -67,36 +69,16 @@ class Gateway:
         Raises:
             GatewayError: for everything that keeps an answer from beginning.
         """
-        agent, target = await self._admit(call)
-        request = read(call, target.model)
-        outgoing, relay, dropped = PROVIDERS[target.provider].prepare(request, target)
-        exchange = Exchange(
-            request_id=call.id,
-            request_type=_request_type(call.headers),
-            agent=agent,
-            target=target,
-            request=request,
-            relay=relay,
-            dropped=dropped,
-        )
+        agent = await self._admit(call)
+        request = read(call, agent.target.model if agent.target else MANAGED_MODEL)
+        exchange = Exchange(request_id=call.id, request_type=_request_type(call.headers), agent=agent, request=request)
+        ask = _ask(exchange)
+        if ask:
+            await self._limits.admit(ask)
         try:
-            answer = await self._upstream.send(outgoing, provider=target.provider)
-            try:
-                exchange.provider_status = exchange.http_status = answer.status
-                relayed = _stream if request.stream and answer.status == OK and answer.is_event_stream else _whole
-                last = await relayed(exchange, answer, reply)
-            finally:
-                answer.close()
-        except UpstreamTimeout as error:
-            exchange.status, exchange.http_status = "timeout", error.status
-            raise
-        except UpstreamUnavailable as error:
-            if exchange.provider_status is None:
-                exchange.status = "unreachable"
-            exchange.http_status = error.status
-            raise
+            last = await self._answered(exchange, reply)
         finally:
-            on_disk = self._record(exchange)
+            on_disk = self._record(exchange, ask)
         await _settled(on_disk)
         await reply.end(last)
 
@@ -106,9 +88,13 @@ class Gateway:
         Raises:
             GatewayError: for everything that keeps an answer from beginning.
         """
-        _agent, target = await self._admit(call)
-        provider = PROVIDERS[target.provider]
-        answer = await self._upstream.send(provider.models(target), provider=target.provider, method="GET")
+        agent = await self._admit(call)
+        if agent.target is None:
+            await reply.start(200, [(b"content-type", b"application/json")])
+            await reply.end(MANAGED_MODELS)
+            return
+        provider = PROVIDERS[agent.target.provider]
+        answer = await self._upstream.send(provider.models(agent.target), provider=agent.target.provider, method="GET")
         try:
             body = await answer.body()
         except UpstreamCut:
@@ -118,23 +104,139 @@ class Gateway:
         await reply.start(answer.status, answer.headers())
         await reply.end(provider.models_body(answer.status, body))
 
-    async def _admit(self, call: Call) -> tuple[AgentSnapshot, Target]:
-        """Return who is asking, and where the request would go."""
+    async def close(self) -> None:
+        """Wait for what is being settled."""
+        await asyncio.gather(*self._settling, return_exceptions=True)
+
+    async def _admit(self, call: Call) -> AgentSnapshot:
         agent = await self._snapshots.get(call.token)
         if agent.paused:
             raise AgentPaused("This agent is paused. Its owner can resume it in the agent's settings.")
-        if agent.target is None:
-            what = "a plan" if agent.mode == Mode.MANAGED else "a provider key"
-            raise AgentNotConfigured(f"This agent has no {what} yet. Add one in the agent's settings.")
-        return agent, agent.target
+        if agent.target is None and agent.plan is None:
+            raise AgentNotConfigured("This agent has no provider key and no plan yet. Add one in its settings.")
+        return agent
 
-    def _record(self, exchange: Exchange) -> "asyncio.Future[None]":
+    async def _answered(self, exchange: Exchange, reply: Reply) -> bytes:
+        """Try one way after another until one answers; return the answer's last bytes."""
+        if exchange.agent.target:
+            # A customer's own key: the provider's word is final, and nothing is tried behind anybody's back.
+            return await self._own(exchange, exchange.agent.target, reply)
+        failure: GatewayError | None = None
+        deadline = asyncio.get_running_loop().time() + FIRST_BYTE_WITHIN
+        for way in await self._ways(exchange.agent):
+            try:
+                return await self._managed(exchange, way, reply, deadline=deadline)
+            except (UpstreamError, InvalidRequest) as error:
+                failure = error
+            if asyncio.get_running_loop().time() >= deadline:
+                break
+        exchange.status = "timeout" if isinstance(failure, UpstreamTimeout) else "provider_error"
+        # What no route can express is the caller's to mend, and says which field.
+        refusal = failure if isinstance(failure, InvalidRequest) else no_way_left(failure)
+        exchange.http_status = refusal.status
+        raise refusal
+
+    async def _ways(self, agent: AgentSnapshot) -> Iterable[Way]:
+        if agent.plan is None:
+            return ()
+        try:
+            return await self._pool.ways(tier=agent.plan.tier, workspace_id=agent.workspace_id)
+        except Error:
+            raise ServiceUnavailable("We can't look up a way to answer right now. Try again in a moment.") from None
+
+    async def _own(self, exchange: Exchange, target: Target, reply: Reply) -> bytes:
+        answer: Answer | None = None
+        prepared = PROVIDERS[target.provider].prepare(exchange.request, target)
+        exchange.attempt(target, exchange.request.model, prepared)
+        try:
+            answer = await self._upstream.send(prepared.outgoing, provider=target.provider)
+            return await relay(exchange, answer, reply)
+        except UpstreamError as error:
+            if isinstance(error, UpstreamTimeout):
+                exchange.status = "timeout"
+            elif answer is None:
+                exchange.status = "unreachable"
+            exchange.http_status = error.status
+            raise
+        finally:
+            exchange.attempt_ended(status=answer.status if answer else None)
+            if answer:
+                answer.close()
+
+    async def _managed(self, exchange: Exchange, way: Way, reply: Reply, *, deadline: float) -> bytes:
+        """Try one way.
+
+        Raises:
+            UpstreamError: when another may go better; nothing has reached the caller then.
+            InvalidRequest: when this provider can't be asked that.
+        """
+        target, workspace_id = way.target, exchange.agent.workspace_id
+        request = msgspec.structs.replace(exchange.request, model=target.model, names_model=False)
+        prepared = PROVIDERS[target.provider].prepare(request, target)
+        exchange.attempt(target, target.model, prepared)
+        self._pool.begin(way, workspace_id=workspace_id)
+        outcome = Outcome()
+        answer: Answer | None = None
+        try:
+            async with asyncio.timeout_at(_until(deadline)) as patience:
+                exchange.on_first_byte = lambda: patience.reschedule(None)
+                answer = await self._upstream.send(prepared.outgoing, provider=target.provider)
+                if meaning_of(answer.status).moves_on:
+                    outcome = Outcome(known=True, status=answer.status, retry_after=answer.retry_after)
+                    raise UpstreamUnavailable("The provider couldn't answer. Try again in a moment.")
+                last = await relay(exchange, answer, reply)
+                outcome = Outcome(known=True, status=answer.status)
+                return last
+        except TimeoutError:
+            outcome = Outcome(known=True)
+            raise UpstreamTimeout("The answer took too long. Try again.") from None
+        except UpstreamError:
+            outcome = outcome if outcome.known else Outcome(known=True)
+            raise
+        finally:
+            took = exchange.attempt_ended(status=outcome.status)
+            if answer:
+                answer.close()
+            self._pool.leave(way, outcome, workspace_id=workspace_id, took=took)
+
+    def _record(self, exchange: Exchange, ask: Ask | None) -> "asyncio.Future[None]":
         """Hand the exchange's record to the journal. Doesn't wait, so nothing can come between."""
         try:
-            return self._journal.write(exchange.line())
+            on_disk = self._journal.write(exchange.line())
         except JournalClosed:
             log.critical("record_not_taken", request_id=exchange.id, reason="the journal is closed")
             raise ServiceUnavailable("We are restarting. Try again in a moment.") from None
+        if ask:
+            task = asyncio.get_running_loop().create_task(self._settle(ask, exchange))
+            self._settling.add(task)
+            task.add_done_callback(self._settling.discard)
+        return on_disk
+
+    async def _settle(self, ask: Ask, exchange: Exchange) -> None:
+        await self._limits.settle(ask, used=exchange.tokens)
+
+
+def _until(deadline: float) -> float:
+    """Return when to give a way up: half of what is left, so that slow ways don't add up."""
+    now = asyncio.get_running_loop().time()
+    return now + max((deadline - now) / 2, TRY_AT_LEAST)
+
+
+def _ask(exchange: Exchange) -> Ask | None:
+    """Return what the request wants to use, or None where nothing limits it."""
+    agent, request = exchange.agent, exchange.request
+    if agent.plan is None and not (agent.requests_per_minute or agent.tokens_per_minute):
+        return None
+    most_output = request.most_output()
+    return Ask(
+        agent_id=agent.agent_id,
+        request_id=exchange.id,
+        month=exchange.month,
+        estimate=len(request.body) // BYTES_PER_TOKEN + (USUAL_OUTPUT if most_output is None else most_output),
+        ceiling=agent.plan.most_tokens if agent.plan else None,
+        requests_per_minute=agent.requests_per_minute,
+        tokens_per_minute=agent.tokens_per_minute,
+    )
 
 
 async def _settled(on_disk: "asyncio.Future[None]") -> None:
@@ -142,67 +244,6 @@ async def _settled(on_disk: "asyncio.Future[None]") -> None:
         await on_disk
     except OSError:
         raise ServiceUnavailable("We couldn't record this request, so it wasn't answered. Try again.") from None
-
-
-async def _whole(exchange: Exchange, answer: Answer, reply: Reply) -> bytes:
-    """Read a whole answer and announce it; return the body, to be sent once it's recorded."""
-    try:
-        body = await answer.body()
-    except UpstreamCut as cut:
-        raise _before_first_byte(exchange, cut) from None
-    exchange.first_byte()
-    body = exchange.relay.whole(answer.status, body)
-    exchange.status = "ok" if answer.status == OK and exchange.relay.complete else "provider_error"
-    await reply.start(answer.status, answer.headers() + _about(exchange))
-    return body
-
-
-async def _stream(exchange: Exchange, answer: Answer, reply: Reply) -> bytes:
-    """Pass a stream on as it comes; return its end, to be sent once it's recorded."""
-    relay = exchange.relay
-    begun = False
-    cut: UpstreamCut | None
-    try:
-        while not relay.failed and (chunk := await answer.read()):
-            ready = relay.feed(chunk)
-            if not ready:
-                continue
-            if not begun:
-                begun = True
-                exchange.first_byte()
-                await reply.start(OK, answer.headers() + _about(exchange))
-            await reply.send(ready)
-        last = relay.finish()
-        cut = None if relay.complete else UpstreamCut()
-    except UpstreamCut as broken:
-        cut = broken
-    if cut and not begun:
-        raise _before_first_byte(exchange, cut) from None
-    if cut:
-        exchange.status = "timeout" if isinstance(cut, UpstreamStalled) else "provider_cut"
-        return relay.broken_off(UpstreamUnavailable(BROKEN_OFF))
-    exchange.status = "ok"
-    if not begun:
-        await reply.start(OK, answer.headers() + _about(exchange))
-    return last
-
-
-def _before_first_byte(exchange: Exchange, cut: UpstreamCut) -> GatewayError:
-    if isinstance(cut, UpstreamStalled):
-        return UpstreamTimeout("The provider took too long to answer. Try again.")
-    exchange.status = "provider_cut"
-    return UpstreamUnavailable("The provider's answer broke off before it began. Try again.")
-
-
-def _about(exchange: Exchange) -> Headers:
-    headers = [
-        (b"x-vutler-provider", exchange.target.provider.encode()),
-        (b"x-vutler-model", exchange.model.encode()),
-        (b"x-vutler-attempts", b"1"),
-    ]
-    if exchange.dropped:
-        headers.append((b"x-vutler-dropped", ", ".join(exchange.dropped).encode()))
-    return headers
 
 
 def _request_type(headers: Mapping[bytes, bytes]) -> str:

@@ -65,6 +65,10 @@ class Limits(Protocol):
         """Put what was really used in the reservation's place; None where the month isn't counted."""
         ...
 
+    async def close(self) -> None:
+        """Let go of what is held open."""
+        ...
+
 
 class Bucket:
     """A minute's worth of something that refills steadily. It may go into debt, and is then closed until it's paid."""
@@ -137,6 +141,9 @@ class LocalLimits:
         month.held.pop(ask.request_id, None)
         month.used += used
         return Counted(before=month.used - used, after=month.used)
+
+    async def close(self) -> None:
+        """Nothing is held open."""
 
     def _within_minute(self, ask: Ask, now: float) -> Allowed:
         left = []

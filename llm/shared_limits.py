@@ -83,7 +83,8 @@ class SharedLimits:
         pool: Any = redis.asyncio.BlockingConnectionPool.from_url(
             url, max_connections=CONNECTIONS, timeout=2, socket_timeout=1, socket_connect_timeout=1
         )
-        self._redis: Any = redis.asyncio.Redis.from_pool(pool)
+        self._redis: Any = redis.asyncio.Redis(connection_pool=pool)
+        self._pool = pool
         self._minute = self._redis.register_script(_MINUTE)
         self._reserve = self._redis.register_script(_RESERVE)
         self._settle = self._redis.register_script(_SETTLE)
@@ -136,6 +137,7 @@ class SharedLimits:
     async def close(self) -> None:
         """End the connections."""
         await self._redis.aclose()
+        await self._pool.aclose()
 
     async def _within_minute(self, ask: Ask) -> Allowed:
         if not ask.requests_per_minute and not ask.tokens_per_minute:

@@ -5,42 +5,61 @@ known stays in use until it's back.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from decimal import Decimal
 from typing import Final
 
 import msgspec
 import structlog
 from django.conf import settings
 from django.db import Error, close_old_connections
+from django.utils import timezone
 
 from agents.catalogue import CUSTOM, providers
 from agents.crypto import CannotOpen
 from agents.models import Agent, AgentToken, Mode
 from agents.models import digest as digest_of
+from agents.plans import MILLION, month_terms, tier_at
 from llm.errors import InvalidAgentToken, ServiceUnavailable
 from llm.providers.base import Target
 
 FRESH_FOR: Final = 5.0  # seconds
 PATIENCE: Final = 1.0  # seconds to wait for the database where an older snapshot would do
-REMEMBERED_AT_MOST: Final = 100_000  # tokens, valid or not
+LAST_PATIENCE: Final = 5.0  # seconds to wait where there is none
+NOBODYS_AT_MOST: Final = 10_000  # invalid tokens to remember
+NEVER: Final = float("-inf")
 
 log = structlog.get_logger(__name__)
 
 
+class PlanSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """A Managed agent's plan: ``most_tokens`` is all that the month allows, what goes beyond the allowance included;
+    ``list_per_million`` is the list value of a million tokens in USD."""
+
+    tier: str
+    most_tokens: int
+    list_per_million: Decimal
+
+
 class AgentSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """An agent as of a moment ago. ``target`` is None until it has a key that opens."""
+    """An agent as of a moment ago: on a plan, or with a key of its owner's (``target``), or with neither yet."""
 
     agent_id: str
     workspace_id: str
     mode: str
     paused: bool
     target: Target | None
+    plan: PlanSnapshot | None = None
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
 
 
-class _Entry(msgspec.Struct):
-    snapshot: AgentSnapshot | None
+class _Entry(msgspec.Struct, frozen=True):
+    snapshot: AgentSnapshot
     fresh_until: float
 
 
@@ -54,6 +73,9 @@ class Snapshots:
         self._load = load
         self._clock = clock
         self._entries: dict[str, _Entry] = {}
+        # Apart, so that who tries tokens out doesn't crowd the valid ones out.
+        self._nobodys: dict[str, float] = {}
+        self._changes = 0
         self._loading: dict[str, asyncio.Future[AgentSnapshot | None]] = {}
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="snapshot")
 
@@ -66,41 +88,69 @@ class Snapshots:
         """
         digest = digest_of(token)
         entry = self._entries.get(digest)
-        if entry is None or entry.fresh_until < self._clock():
-            entry = await self._refreshed(digest, entry)
-        if entry.snapshot is None:
+        if entry and entry.fresh_until >= self._clock():
+            return entry.snapshot
+        snapshot = None
+        if entry or self._nobodys.get(digest, NEVER) < self._clock():
+            snapshot = await self._refreshed(digest, entry)
+        if snapshot is None:
             raise InvalidAgentToken("This agent token isn't valid. Make a new one in the agent's settings.")
-        return entry.snapshot
+        return snapshot
 
     def forget(self, agent_ids: Iterable[str]) -> None:
         """Fetch these agents anew at their next request. May be called from any thread."""
+        # What is being read at this moment may be from before the change: it is used once and not remembered.
+        self._changes += 1
+        self._loading.clear()
         gone = set(agent_ids)
-        for digest, entry in list(self._entries.items()):
-            if entry.snapshot and entry.snapshot.agent_id in gone:
+        for digest, entry in self._entries.copy().items():
+            if entry.snapshot.agent_id in gone:
                 self._entries.pop(digest, None)
 
     def close(self) -> None:
         """Let the threads go."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _refreshed(self, digest: str, stale: _Entry | None) -> _Entry:
-        loading = self._loading.get(digest)
-        if loading is None:
-            loading = asyncio.get_running_loop().run_in_executor(self._threads, self._load, digest)
-            self._loading[digest] = loading
-            loading.add_done_callback(lambda _done: self._loading.pop(digest, None))
+    async def _refreshed(self, digest: str, stale: _Entry | None) -> AgentSnapshot | None:
+        changes = self._changes
         try:
             # Shielded: one caller who leaves doesn't spoil it for the others who wait for the same agent.
-            snapshot = await asyncio.wait_for(asyncio.shield(loading), PATIENCE if stale else None)
+            patience = PATIENCE if stale else LAST_PATIENCE
+            snapshot = await asyncio.wait_for(asyncio.shield(self._being_loaded(digest)), patience)
         except (Error, TimeoutError) as error:
             log.warning("agents_database_unavailable", error=type(error).__name__, known=stale is not None)
             if stale is None:
                 raise ServiceUnavailable("We can't look up this agent right now. Try again in a moment.") from None
             snapshot = stale.snapshot
-        if len(self._entries) >= REMEMBERED_AT_MOST:
-            self._entries.clear()
-        entry = self._entries[digest] = _Entry(snapshot=snapshot, fresh_until=self._clock() + FRESH_FOR)
-        return entry
+        self._remember(digest, snapshot)
+        if changes != self._changes:  # looked at last: forget, in another thread, counts first and then forgets
+            self._entries.pop(digest, None)
+        return snapshot
+
+    def _being_loaded(self, digest: str) -> "asyncio.Future[AgentSnapshot | None]":
+        """Return the load under way, or begin one."""
+        known = self._loading.get(digest)
+        if known:
+            return known
+        loading = asyncio.get_running_loop().run_in_executor(self._threads, self._load, digest)
+
+        def loaded(_done: object) -> None:
+            if self._loading.get(digest) is loading:
+                self._loading.pop(digest, None)
+
+        self._loading[digest] = loading
+        loading.add_done_callback(loaded)
+        return loading
+
+    def _remember(self, digest: str, snapshot: AgentSnapshot | None) -> None:
+        fresh_until = self._clock() + FRESH_FOR
+        if snapshot:
+            self._entries[digest] = _Entry(snapshot=snapshot, fresh_until=fresh_until)
+            return
+        self._entries.pop(digest, None)
+        if len(self._nobodys) >= NOBODYS_AT_MOST:
+            self._nobodys.clear()
+        self._nobodys[digest] = fresh_until
 
 
 def load(digest: str) -> AgentSnapshot | None:
@@ -112,23 +162,39 @@ def load(digest: str) -> AgentSnapshot | None:
     close_old_connections()
     token = (
         AgentToken.objects.select_related("agent__provider_key")
+        .prefetch_related("agent__stays")
         .filter(digest=digest, revoked_at=None, agent__deleted_at=None)
         .first()
     )
     if token is None:
         return None
-    token.touch()
-    return snapshot_of(token.agent)
+    with contextlib.suppress(Error):  # a database that can only be read is good enough
+        token.touch()
+    return snapshot_of(token.agent, at=timezone.now())
 
 
-def snapshot_of(agent: Agent) -> AgentSnapshot:
-    """Return what the gateway needs of ``agent``, its key opened."""
+def snapshot_of(agent: Agent, *, at: datetime) -> AgentSnapshot:
+    """Return what the gateway needs of ``agent`` at a moment, its key opened."""
+    plan = _plan(agent, at=at)
     return AgentSnapshot(
         agent_id=str(agent.pk),
         workspace_id=str(agent.workspace_id),
-        mode=agent.mode,
+        mode=Mode.MANAGED if plan else Mode.BYOKEY,
         paused=agent.paused,
-        target=_target(agent) if agent.mode == Mode.BYOKEY else None,
+        target=None if plan else _target(agent),
+        plan=plan,
+    )
+
+
+def _plan(agent: Agent, *, at: datetime) -> PlanSnapshot | None:
+    history = agent.history()
+    tier, terms = tier_at(history, at), month_terms(history, month=at)
+    if tier is None or terms is None:
+        return None
+    plan = terms.plan
+    beyond = agent.ceiling(terms) * MILLION / plan.overage_per_million
+    return PlanSnapshot(
+        tier=tier, most_tokens=plan.included_tokens + int(beyond), list_per_million=plan.list_per_million
     )
 
 

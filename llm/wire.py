@@ -12,8 +12,12 @@ from typing import Final, cast
 import httptools
 
 BUFFERED_AT_MOST: Final = 256 * 1024  # bytes of body waiting for a slow reader
+BODY_AT_MOST: Final = 64 * 1024 * 1024  # bytes of a body that is read whole
+HEAD_AT_MOST: Final = 64 * 1024  # bytes of a head, interim answers and trailers included
+HEADERS_AT_MOST: Final = 200
 NO_CONTENT: Final = frozenset({204, 304})
 FINAL: Final = 200  # statuses below are interim answers, such as 100 Continue
+BEYOND: Final = 600  # there are no statuses from here on
 
 
 class ConnectionBroken(Exception):
@@ -31,15 +35,21 @@ class Silent(Exception):
     """Nothing came for too long."""
 
 
+class _NotHttp(Exception):
+    """What came is more, or other, than an answer to the request."""
+
+
 class Connection(asyncio.Protocol):
     """A connection that is kept open: one request at a time."""
 
     __slots__ = (
         "_body",
         "_buffered",
+        "_busy",
         "_complete",
         "_ends_with_connection",
         "_failure",
+        "_head_size",
         "_loop",
         "_parser",
         "_paused",
@@ -47,6 +57,7 @@ class Connection(asyncio.Protocol):
         "_silence",
         "_timer",
         "_transport",
+        "_unread",
         "_waiter",
         "headers",
         "heard_at",
@@ -60,6 +71,7 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._failure: Exception | None = None
         self._paused = False
+        self._busy = False
         self.heard_at = loop.time()
         self._begin()
 
@@ -67,6 +79,8 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._body: deque[bytes] = deque()
         self._buffered = 0
+        self._unread = 0  # bytes that came since the request, or since the last piece of body
+        self._head_size = 0
         self._complete = False
         self._reusable = False
         self._ends_with_connection = True
@@ -83,6 +97,7 @@ class Connection(asyncio.Protocol):
             Silent: when nothing comes in time.
         """
         self._begin()
+        self._busy = True
         self._silence = silence
         self.heard_at = self._loop.time()
         self._timer = self._loop.call_later(silence, self._check_silence)
@@ -94,12 +109,16 @@ class Connection(asyncio.Protocol):
         """Return the whole body.
 
         Raises:
-            ConnectionBroken: when the connection ends first.
+            ConnectionBroken: when the connection ends first, or the body doesn't within ``BODY_AT_MOST``.
             Silent: when nothing comes in time.
         """
         parts = []
+        size = 0
         while part := await self.read():
             parts.append(part)
+            size += len(part)
+            if size > BODY_AT_MOST:
+                raise ConnectionBroken("the body is too long")
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def read(self) -> bytes:
@@ -116,11 +135,18 @@ class Connection(asyncio.Protocol):
         return b"".join([self._take() for _ in range(len(self._body))])
 
     def release(self) -> bool:
-        """Be done with the answer; tell whether the connection can take another request. Closes it if not."""
+        """Be done with the answer; tell whether the connection can take another request. Closes it if not.
+
+        It can't where a part of the request is still to be sent: the provider answered without reading it.
+        """
+        if not self._busy:
+            return False
+        self._busy = False
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        if self._complete and self._reusable and not self._failure and not self._body:
+        whole = self._complete and self._reusable and not self._failure and not self._body
+        if whole and self._transport and not self._transport.get_write_buffer_size():
             return True
         self.abort()
         return False
@@ -140,6 +166,7 @@ class Connection(asyncio.Protocol):
         self._buffered -= len(part)
         if self._paused and self._buffered < BUFFERED_AT_MOST // 2 and self._transport:
             self._paused = False
+            self.heard_at = self._loop.time()  # it was us who kept it silent
             self._transport.resume_reading()
         return part
 
@@ -158,17 +185,23 @@ class Connection(asyncio.Protocol):
 
     def _check_silence(self) -> None:
         # One timer a request: bytes only note the time, and the timer looks when it is due.
-        left = self.heard_at + self._silence - self._loop.time()
-        if left > 0 or self._paused or self._complete:
-            self._timer = self._loop.call_later(max(left, 1.0), self._check_silence)
+        self._timer = None
+        if self._complete:
             return
-        self._fail(Silent())
-        self.abort()
+        left = self._silence if self._paused else self.heard_at + self._silence - self._loop.time()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._check_silence)
+        else:
+            self._break(Silent())
 
     def _fail(self, failure: Exception) -> None:
         if self._failure is None:
             self._failure = failure
         self._wake()
+
+    def _break(self, failure: Exception) -> None:
+        self._fail(failure)
+        self.abort()
 
     # --- told by the event loop -----------------------------------------------------------------
 
@@ -178,12 +211,21 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came and wake whoever waits."""
+        if self._failure:
+            return
+        if not self._busy:
+            # Kept for later, it would be taken for the answer to the next request, which may be somebody else's.
+            self._break(ConnectionBroken("an answer to nothing"))
+            return
         self.heard_at = self._loop.time()
+        self._unread += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            self._fail(ConnectionBroken(f"not HTTP: {type(error).__name__}"))
-            self.abort()
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._break(ConnectionBroken(f"not HTTP: {type(error).__name__}"))
+            return
+        if self._unread > HEAD_AT_MOST:
+            self._break(ConnectionBroken("the head is too long"))
             return
         if self._buffered > BUFFERED_AT_MOST and not self._paused and self._transport:
             self._paused = True
@@ -198,12 +240,23 @@ class Connection(asyncio.Protocol):
             self._failure = self._failure or ConnectionBroken("closed")
             self._wake()
         else:
-            self._fail(ConnectionBroken("the connection ended early", before_answer=not self.status))
+            nothing = not self.status and not self._unread
+            self._fail(ConnectionBroken("the connection ended early", before_answer=nothing))
 
-    # --- told by the parser ---------------------------------------------------------------------
+    # --- told by the parser: what is raised here, it raises as an HttpParserError ------------------
+
+    def on_message_begin(self) -> None:
+        """Refuse a second answer to one request; the first stays good."""
+        if self._complete:
+            raise _NotHttp
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header, its name in lower case."""
+        """Keep a header, its name in lower case. Trailers are nobody's business."""
+        self._head_size += len(name) + len(value)
+        if self._head_size > HEAD_AT_MOST or len(self.headers) >= HEADERS_AT_MOST:
+            raise _NotHttp
+        if self.status:
+            return
         name = name.lower()
         if name in (b"content-length", b"transfer-encoding"):
             self._ends_with_connection = False
@@ -212,6 +265,8 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Let the answer begin, unless it is an interim one."""
         status = self._parser.get_status_code()
+        if status >= BEYOND:
+            raise _NotHttp
         if status < FINAL:
             self.headers = []
             return
@@ -221,6 +276,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         """Keep a piece of the body until somebody takes it."""
+        self._unread = 0
         self._body.append(data)
         self._buffered += len(data)
 

@@ -24,6 +24,7 @@ from typing import Final
 from uuid import uuid4
 
 import structlog
+from django.db import connections
 
 from metering.store.base import BadRecord, StoreUnavailable
 
@@ -54,7 +55,8 @@ class Journal:
         self._waiting: deque[tuple[bytes, asyncio.Future[None]]] = deque()
         self._wake = threading.Event()
         self._ship = threading.Event()
-        self._closing = False
+        self._closing = threading.Event()
+        self._closed = False
         self._threads = [
             threading.Thread(target=target, name=f"journal-{target.__name__}", daemon=True)
             for target in (self._write_forever, self._ship_forever)
@@ -62,6 +64,7 @@ class Journal:
 
     def start(self) -> None:
         """Begin to write and ship; adopt what a dead process left."""
+        self._ship.set()
         for thread in self._threads:
             thread.start()
 
@@ -73,41 +76,47 @@ class Journal:
         Raises:
             JournalClosed: after :meth:`close`.
         """
-        if self._closing:
+        if self._closing.is_set():
             raise JournalClosed
         done = asyncio.get_running_loop().create_future()
-        self._waiting.append((line, done))
+        waiting = line, done
+        self._waiting.append(waiting)
+        if self._closed:  # meanwhile, by another thread: either its last look has taken this, or nobody ever will
+            with contextlib.suppress(ValueError):
+                self._waiting.remove(waiting)
+                raise JournalClosed
         if not self._wake.is_set():
             self._wake.set()
         return done
 
     def close(self, *, within: float = 10.0) -> None:
         """Write what was taken, try for ``within`` seconds to ship it, and stop. What is left stays on disk."""
-        self._closing = True
+        self._closing.set()
         self._wake.set()
         self._ship.set()
         deadline = time.monotonic() + within
         for thread in self._threads:
-            thread.join(max(deadline - time.monotonic(), 0.1))
+            if thread.is_alive():
+                thread.join(max(deadline - time.monotonic(), 0.1))
 
     # --- writing --------------------------------------------------------------------------------
 
     def _write_forever(self) -> None:
         segment: Segment | None = None
-        while True:
+        while not self._closed:
             self._wake.wait(ROTATE_AFTER if segment else None)
             time.sleep(GATHER_FOR)
             self._wake.clear()
+            self._closed = self._closing.is_set()  # before the last look at what waits: see write
             # Taken one by one: popleft is atomic, while the event loop goes on appending.
             waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
             if waiting:
                 segment = self._commit(segment, waiting)
-            if segment and (self._closing or segment.due()):
+            if segment and (self._closed or segment.due()):
                 segment.finish()
                 segment = None
                 self._ship.set()
-            if self._closing and not self._waiting:
-                return
+        connections.close_all()
 
     def _commit(
         self, segment: "Segment | None", waiting: "list[tuple[bytes, asyncio.Future[None]]]"
@@ -129,8 +138,10 @@ class Journal:
     def _straight_to_store(self, lines: list[bytes], error: OSError) -> Exception | None:
         # No disk to write to: the store itself is the next best place that survives a crash.
         try:
-            self._append(lines)
-        except (StoreUnavailable, BadRecord):
+            for start in range(0, len(lines), BATCH):
+                self._append(lines[start : start + BATCH])
+        except Exception as worse:  # whatever it is, the thread must live: all later answers wait for it
+            log.error("store_unwritable_too", error=type(worse).__name__, records=len(lines))
             return error
         return None
 
@@ -138,12 +149,17 @@ class Journal:
 
     def _ship_forever(self) -> None:
         pause = 0.0
-        while not self._closing:
-            self._ship.wait(pause or ADOPT_EVERY)
+        while not self._closing.is_set():
+            # A store that is away gets its rest, however many segments become ready meanwhile.
+            if pause:
+                self._closing.wait(pause)
+            else:
+                self._ship.wait(ADOPT_EVERY)
             self._ship.clear()
             pause = self._ship_once(pause)
-        self._threads[0].join(5)
+        self._threads[0].join()
         self._ship_once(0.0)
+        connections.close_all()
 
     def _ship_once(self, pause: float) -> float:
         try:
@@ -168,14 +184,23 @@ class Segment:
 
     @classmethod
     def create(cls, directory: Path) -> "Segment":
-        """Start a segment. Its final name appears once it is locked, so that nobody adopts it by mistake."""
-        path = directory / f"{time.time_ns():020}-{os.getpid()}-{uuid4().hex[:8]}.open"
-        draft = path.with_suffix(".draft")
-        descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        draft.rename(path)
-        sync_directory(directory)
-        return cls(path, descriptor)
+        """Start a segment.
+
+        Raises:
+            OSError: when the disk won't; nothing is left behind.
+        """
+        while True:
+            path = directory / f"{time.time_ns():020}-{os.getpid()}-{uuid4().hex[:8]}.open"
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            try:
+                if _hold(descriptor, path):
+                    sync_directory(directory)
+                    return cls(path, descriptor)
+            except OSError:
+                os.close(descriptor)
+                path.unlink(missing_ok=True)
+                raise
+            os.close(descriptor)  # somebody adopted it, empty, between its birth and its lock: begin again
 
     def write(self, lines: Sequence[bytes]) -> None:
         """Append ``lines`` and wait until the disk has them.
@@ -200,7 +225,9 @@ class Segment:
 
     def finish(self) -> None:
         """Hand the segment over to whoever ships."""
-        self._path.rename(self._path.with_suffix(".ready"))
+        # Where it can't be renamed, it is adopted like a dead process's, once it's closed.
+        with contextlib.suppress(OSError):
+            self._path.rename(self._path.with_suffix(".ready"))
         os.close(self._descriptor)
 
 
@@ -210,9 +237,21 @@ def ship(directory: Path, *, append: Append) -> int:
     Raises:
         StoreUnavailable: when the store is away; segments stay where they are.
     """
-    return sum(
-        _ship_segment(path, append) for path in sorted(directory.glob("*.ready")) + sorted(directory.glob("*.open"))
-    )
+    new = 0
+    for path in sorted(directory.glob("*.ready")) + sorted(directory.glob("*.open")):
+        try:
+            new += _ship_segment(path, append)
+        except OSError as error:
+            # It stays for another attempt; those after it needn't wait for that.
+            log.error("segment_unreadable", segment=path.name, error=str(error))
+    return new
+
+
+def unshipped(directory: Path) -> Iterator[bytes]:
+    """Give the records that the store may not have yet."""
+    for path in [*directory.glob("*.ready"), *directory.glob("*.open")]:
+        with contextlib.suppress(FileNotFoundError):  # shipped, or renamed and then shipped, since we looked
+            yield from path.read_bytes().split(b"\n")[:-1]
 
 
 def _ship_segment(path: Path, append: Append) -> int:
@@ -222,26 +261,36 @@ def _ship_segment(path: Path, append: Append) -> int:
             return 0
         # What follows the last line break was cut off by a crash before its answer could end.
         lines = data.split(b"\n")[:-1]
+        bad: list[bytes] = []
         for start in range(0, len(lines), BATCH):
-            new += _append_or_set_aside(path, lines[start : start + BATCH], append)
+            new += _append_good(lines[start : start + BATCH], append, bad)
+        if bad:
+            _set_aside(path.with_suffix(".bad"), bad)
         path.unlink()
     return new
 
 
-def _append_or_set_aside(path: Path, lines: Sequence[bytes], append: Append) -> int:
-    """Store ``lines``; halve a batch that can't be stored until the bad lines are alone, and set those aside."""
+def _append_good(lines: Sequence[bytes], append: Append, bad: list[bytes]) -> int:
+    """Store ``lines``; halve a batch that can't be stored until the bad lines are alone, and add those to ``bad``."""
     try:
         return append(lines)
-    except BadRecord as error:
-        if len(lines) > 1:
-            middle = len(lines) // 2
-            return sum(_append_or_set_aside(path, half, append) for half in (lines[:middle], lines[middle:]))
-        log.error("record_set_aside", segment=path.stem, error=str(error))
-        with path.with_suffix(".bad").open("ab") as bad:
-            bad.write(lines[0] + b"\n")
-            bad.flush()
-            os.fsync(bad.fileno())
-        return 0
+    except BadRecord:
+        if len(lines) == 1:
+            bad.append(lines[0])
+            return 0
+        middle = len(lines) // 2
+        return sum(_append_good(half, append, bad) for half in (lines[:middle], lines[middle:]))
+
+
+def _set_aside(path: Path, lines: Sequence[bytes]) -> None:
+    """Keep ``lines`` in a file. A second attempt at their segment writes the same file again."""
+    log.error("records_set_aside", file=path.name, records=len(lines))
+    descriptor = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(b"".join(line + b"\n" for line in lines))
+        file.flush()
+        os.fsync(descriptor)
+    sync_directory(path.parent)
 
 
 @contextlib.contextmanager
@@ -253,14 +302,19 @@ def _claimed(path: Path) -> Iterator[bytes | None]:
         yield None
         return
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Between opening and locking, its writer may have handed it over, or another shipper removed it.
-        still_there = path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino
-        yield path.read_bytes() if still_there else None
-    except BlockingIOError:
-        yield None
+        yield path.read_bytes() if _hold(descriptor, path) else None
     finally:
         os.close(descriptor)
+
+
+def _hold(descriptor: int, path: Path) -> bool:
+    """Lock an open segment; tell whether it's ours now."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Between opening and locking, its writer may have handed it over, or a shipper removed it.
+        return path.stat().st_ino == os.fstat(descriptor).st_ino
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 def _resolve(futures: "list[asyncio.Future[None]]", failure: Exception | None) -> None:
@@ -274,6 +328,7 @@ def _resolve(futures: "list[asyncio.Future[None]]", failure: Exception | None) -
                 future.set_result(None)
             else:
                 future.set_exception(failure)
+                future.exception()  # whose caller went away has nobody left to look at it
 
     with contextlib.suppress(RuntimeError):  # the loop is gone, and with it everybody who waited
         futures[0].get_loop().call_soon_threadsafe(settle)

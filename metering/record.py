@@ -5,17 +5,26 @@ integer): a rate of six decimals per million tokens is a whole number of them pe
 and SQLite, which stores decimals as floats, keeps it exactly.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
+from msgspec import Meta
 
 PICO: Final = 10**12
 
 Status = Literal["ok", "provider_error", "provider_cut", "timeout", "unreachable", "client_closed"]
 Provenance = Literal["reported", "estimated", "partial", "unpriced"]
 REQUEST_TYPES: Final = ("chat", "email", "tool")
+
+# What the columns hold. PostgreSQL insists by itself; SQLite would take anything.
+Id = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+Moment = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{6})?$")]
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Picodollars = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Milliseconds = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+Short = Annotated[str, Meta(max_length=10)]
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,32 +39,32 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One request. ``id`` makes recording idempotent; ``timestamp`` is UTC, when the request arrived."""
 
-    id: str
-    agent_id: str
-    workspace_id: str
-    timestamp: str
-    provider: str
-    model: str
-    tier: str
-    tokens_input: int
-    tokens_output: int
-    cost_input: int | None
-    cost_output: int | None
-    cost_total: int | None
-    price_total: int
-    request_type: str
-    latency_ms: int
+    id: Id
+    agent_id: Id
+    workspace_id: Id
+    timestamp: Moment
+    provider: Annotated[str, Meta(max_length=20)]
+    model: Annotated[str, Meta(max_length=200)]
+    tier: Short
+    tokens_input: Count
+    tokens_output: Count
+    cost_input: Picodollars | None
+    cost_output: Picodollars | None
+    cost_total: Picodollars | None
+    price_total: Picodollars
+    request_type: Short
+    latency_ms: Milliseconds
     status: Status
-    http_status: int
-    mode: str
+    http_status: Annotated[int, Meta(ge=0, le=2**15 - 1)]
+    mode: Short
     streamed: bool
-    ttft_ms: int | None
+    ttft_ms: Milliseconds | None
     attempts: tuple[Attempt, ...]
-    cache_read: int
-    cache_write: int
-    reasoning: int
-    price_version: str
-    experiment_arm: str
+    cache_read: Count
+    cache_write: Count
+    reasoning: Count
+    price_version: Annotated[str, Meta(max_length=260)]
+    experiment_arm: Annotated[str, Meta(max_length=40)]
     provenance: Provenance
 
 
@@ -65,5 +74,8 @@ def picodollars(amount: Decimal) -> int:
 
 
 def utc_text(moment: datetime) -> str:
-    """Return an aware UTC moment as both databases read it: ``2026-02-16 18:00:00.000000``."""
-    return moment.isoformat(" ", "microseconds")[:26]
+    """Return an aware moment as both databases read it: ``2026-02-16 18:00:00.000001``.
+
+    SQLite compares it as text with what Django writes, which leaves out a fraction of zero.
+    """
+    return str(moment.astimezone(UTC).replace(tzinfo=None))

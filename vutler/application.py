@@ -7,14 +7,19 @@ from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 from agents.catalogue import ECHO
-from llm import snapshot
+from llm import pool, snapshot
 from llm.announcements import Announcements
 from llm.asgi import App, GatewayApp, Receive, Scope, Send
 from llm.client import Upstream
 from llm.gateway import Gateway
+from llm.limits import LocalLimits
+from llm.pool import Pool
 from llm.providers.echo.app import Echo
+from llm.shared_limits import SharedLimits
 from llm.snapshot import Snapshots
+from metering import tally
 from metering.journal import Journal
+from metering.periods import Month
 from metering.store import get_store
 
 
@@ -29,20 +34,27 @@ class Application:
         self._django: App = get_asgi_application()
         # Only where somebody gave it an address: `make run`, which gives it this one.
         self._echo: App = Echo() if settings.PROVIDER_BASE_URL(ECHO, "") else self._django
-        self._gateway: App = GatewayApp(
-            Gateway(
-                snapshots=self._snapshots,
-                upstream=self._upstream,
-                journal=self._journal,
-            )
+        self._pool = Pool(load=pool.load)
+        self._limits = (
+            SharedLimits(url=settings.REDIS_URL, count_month=_count_month)
+            if settings.REDIS_URL
+            else LocalLimits(count_month=_count_month)
         )
+        self._gateway = Gateway(
+            snapshots=self._snapshots,
+            upstream=self._upstream,
+            journal=self._journal,
+            pool=self._pool,
+            limits=self._limits,
+        )
+        self._v1: App = GatewayApp(self._gateway)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or follow the server's life."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["path"].startswith("/v1/"):
-            await self._gateway(scope, receive, send)
+            await self._v1(scope, receive, send)
         elif scope["path"].startswith("/echo/v1/"):
             await self._echo(scope, receive, send)
         else:
@@ -61,5 +73,19 @@ class Application:
         await self._announcements.stop()
         await asyncio.to_thread(self._journal.close)
         await self._upstream.close()
+        await self._gateway.close()
+        await self._limits.close()
+        self._pool.close()
         self._snapshots.close()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _count_month(agent_id: str, month: str) -> int:
+    """Count a month anew from what is stored and what waits in the journal."""
+    return await asyncio.to_thread(
+        tally.month_tokens,
+        store=get_store(),
+        directory=settings.JOURNAL_DIR,
+        agent_id=agent_id,
+        month=Month.parse(month),
+    )

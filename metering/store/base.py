@@ -1,6 +1,6 @@
 """What a store of usage records does."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -67,6 +67,13 @@ class Store(Protocol):
 
     def usage(self, *, workspace_id: UUID, month: Month) -> list[AgentUsage]:
         """Return what each agent of the workspace used in the month, those with records only."""
+        ...
+
+    def month_tokens(self, *, agent_id: UUID, month: Month, leaving_out: Collection[UUID] = ()) -> int:
+        """Return the tokens, input and output, that count towards the agent's allowance of the month.
+
+        Requests on the owner's own key don't; nor do the records ``leaving_out``.
+        """
         ...
 
     def records(

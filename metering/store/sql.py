@@ -6,14 +6,16 @@ process next to nothing a record.
 
 import base64
 import binascii
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 from django.conf import settings
 from django.db import DataError, Error, IntegrityError, connections
 from django.db.models import Count, Min, Q, Sum
@@ -21,9 +23,15 @@ from django.db.models.functions import Coalesce
 
 from metering.models import UsageRecord
 from metering.periods import Month
+from metering.record import Record
 from metering.store.base import AgentUsage, BadRecord, Page, StoreUnavailable
 
 OK: Final = "ok"
+BYOKEY: Final = "byokey"
+# JSON's \u0000, unless it is a backslash and then some letters: no text column of PostgreSQL holds that character.
+NUL: Final = re.compile(rb"(?<!\\)(\\\\)*\\u0000")
+
+_read_records = msgspec.json.Decoder(list[Record]).decode
 
 
 class SqlStore:
@@ -34,15 +42,16 @@ class SqlStore:
         if not lines:
             return 0
         connection = connections[settings.METER_DATABASE]
+        array = b"[%b]" % b",".join(lines)
+        if connection.vendor == "sqlite":
+            _insist(array)
         try:
             with connection.cursor() as cursor:
-                cursor.execute(_insert(connection.vendor), [f"[{b','.join(lines).decode()}]"])
+                cursor.execute(_insert(connection.vendor), [array.decode()])
                 return int(cursor.rowcount)
         except (DataError, IntegrityError, UnicodeDecodeError) as error:
             raise BadRecord(type(error).__name__) from None
         except Error as error:
-            if "malformed JSON" in str(error):  # SQLite's word for it, under OperationalError
-                raise BadRecord("malformed JSON") from None
             # The next attempt starts on a fresh connection.
             connection.close()
             raise StoreUnavailable(type(error).__name__) from None
@@ -70,6 +79,16 @@ class SqlStore:
         for row in rows:
             by_agent[row["agent_id"]].append(row)
         return [_of_agent(agent_id, parts) for agent_id, parts in by_agent.items()]
+
+    def month_tokens(self, *, agent_id: UUID, month: Month, leaving_out: Collection[UUID] = ()) -> int:
+        """See :meth:`metering.store.base.Store.month_tokens`."""
+        found = (
+            UsageRecord.objects.filter(agent_id=agent_id, timestamp__gte=month.start, timestamp__lt=month.end)
+            .exclude(mode=BYOKEY)
+            .exclude(id__in=leaving_out)
+            .aggregate(tokens=Sum("tokens_input") + Sum("tokens_output"))
+        )
+        return int(found["tokens"] or 0)
 
     def records(
         self,
@@ -123,10 +142,23 @@ def _cursor(record: UsageRecord) -> str:
 
 def _read_cursor(cursor: str) -> tuple[datetime, UUID]:
     try:
-        moment, record_id = base64.urlsafe_b64decode(cursor.encode()).decode().split(" ")
-        return datetime.fromisoformat(moment), UUID(record_id)
+        text, record_id = base64.urlsafe_b64decode(cursor.encode()).decode().split(" ")
+        moment = datetime.fromisoformat(text)
+        if moment.utcoffset() == timedelta():
+            return moment, UUID(record_id)
     except (ValueError, binascii.Error):
-        raise ValueError("that cursor is none of ours") from None
+        pass
+    raise ValueError("that cursor is none of ours")
+
+
+def _insist(array: bytes) -> None:
+    """Refuse what PostgreSQL's column types would: SQLite has none, and takes a long text for a number."""
+    try:
+        _read_records(array)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRecord(type(error).__name__) from None
+    if NUL.search(array):
+        raise BadRecord("a NUL character")
 
 
 @cache

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ from agents.models import digest
 from llm.asgi import GatewayApp
 from llm.client import Upstream
 from llm.gateway import Gateway
+from llm.limits import LocalLimits
+from llm.pool import Arrangement, Pool
 from llm.providers.base import Target
-from llm.snapshot import AgentSnapshot, Snapshots
+from llm.routing import Key, PoolRoute
+from llm.snapshot import AgentSnapshot, PlanSnapshot, Snapshots
 from metering.journal import Journal
 
 TOKEN = "vtl_agent_of-alex"
@@ -100,6 +104,29 @@ class Caller:
 
 
 @dataclass
+class Arranged:
+    """What staff arranged: routes by tier, and keys (id, provider, places)."""
+
+    routes: dict[str, list[PoolRoute]] = field(default_factory=dict)
+    keys: list[Key] = field(default_factory=list)
+
+    def tier(self, tier: str, *ways: tuple[str, str]) -> None:
+        """Give a tier its routes, and each of their providers a key named after it."""
+        self.routes[tier] = [PoolRoute(provider=provider, model=model) for provider, model in ways]
+        for provider, _model in ways:
+            self.key(f"{provider}-1", provider)
+
+    def key(self, key_id: str, provider: str, *, weight: int = 1, places: int = 1_000) -> None:
+        self.keys.append(Key(id=key_id, provider=provider, weight=weight, places=places))
+
+    def arrangement(self) -> Arrangement:
+        secrets = {key.id: Secret(f"sk-pool-{key.id}-0123456789") for key in self.keys}
+        return Arrangement(
+            routes={tier: tuple(ways) for tier, ways in self.routes.items()}, keys=tuple(self.keys), secrets=secrets
+        )
+
+
+@dataclass
 class House:
     """A gateway, its agents by token, and what the meter has been given."""
 
@@ -107,6 +134,9 @@ class House:
     agents: dict[str, AgentSnapshot | None]
     lines: list[bytes]
     journal: Journal
+    arranged: "Arranged"
+    pool: Pool
+    used: dict[str, int]
 
     def records(self) -> list[dict[str, Any]]:
         """What the store has been sent, once the journal is closed."""
@@ -124,6 +154,11 @@ def agent(
 ) -> AgentSnapshot:
     target = Target(provider=provider, model=model, base_url=base_url, key=Secret(key))
     return AgentSnapshot(agent_id=AGENT, workspace_id=WORKSPACE, mode="byokey", paused=False, target=target)
+
+
+def on_plan(tier: str = "economy", *, most_tokens: int = 10**9) -> AgentSnapshot:
+    plan = PlanSnapshot(tier=tier, most_tokens=most_tokens, list_per_million=Decimal("5.00"))
+    return AgentSnapshot(agent_id=AGENT, workspace_id=WORKSPACE, mode="managed", paused=False, target=None, plan=plan)
 
 
 @pytest.fixture
@@ -144,9 +179,32 @@ async def house(tmp_path: Path, echo) -> AsyncIterator[House]:
 
     snapshots = Snapshots(load=load)
     upstream = Upstream(allow_private=True)
-    gateway = Gateway(snapshots=snapshots, upstream=upstream, journal=journal)
+    arranged = Arranged()
+    pool = Pool(load=arranged.arrangement)
+    used: dict[str, int] = {}
+
+    async def count_month(agent_id: str, _month: str) -> int:
+        return used.get(agent_id, 0)
+
+    gateway = Gateway(
+        snapshots=snapshots,
+        upstream=upstream,
+        journal=journal,
+        pool=pool,
+        limits=LocalLimits(count_month=count_month),
+    )
     agents[TOKEN] = agent("openai", echo.url("openai"))
-    yield House(call=Caller(GatewayApp(gateway)), agents=agents, lines=lines, journal=journal)
+    yield House(
+        call=Caller(GatewayApp(gateway)),
+        agents=agents,
+        lines=lines,
+        journal=journal,
+        arranged=arranged,
+        pool=pool,
+        used=used,
+    )
     journal.close()
     snapshots.close()
+    await gateway.close()
+    pool.close()
     await upstream.close()
