@@ -67,6 +67,7 @@ class Application:
         # What is loaded by now stays: collecting garbage needn't walk through all of Django every time.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(20_000, 20, 50)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         # By now the server has let running requests end: what they left in the journal is shipped.
