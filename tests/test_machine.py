@@ -18,7 +18,7 @@ def bare(monkeypatch, tmp_path):
     apt.write_text(f'#!/bin/sh\necho "$@" >> {asked}\n')
     apt.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(machine.os, "geteuid", lambda: 0)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
     return asked
 
 
@@ -34,7 +34,7 @@ def test_root_gets_what_is_missing_from_apt_and_is_told_what_still_lacks(bare: P
 
 
 def test_who_is_not_root_is_told_what_to_install(bare: Path, monkeypatch, capsys):
-    monkeypatch.setattr(machine.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(SystemExit, match="lacks Chromium"):
         machine.main()
     assert bare.read_text() == ""
