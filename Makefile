@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 LOCALES := $(patsubst %.po,%.mo,$(wildcard vutler/locale/*/LC_MESSAGES/django.po))
 PATHS ?= .
 NODE_SDKS := tests/compat/node/node_modules/.installed
+COMPAT := .venv-compat
+MATRIX := $(COMPAT)/.installed tests/compat/matrix/node_modules/.installed
 
 # For the verbs that only look at the code: throw-away values that protect nothing.
 CHECK_ENV := SECRET_KEY=only-for-checks-3f9d0c5b7e1a48262c8d7f6e5a4b3c2d1e0f9a8b7c \
@@ -13,7 +15,7 @@ CHECK_ENV := SECRET_KEY=only-for-checks-3f9d0c5b7e1a48262c8d7f6e5a4b3c2d1e0f9a8b
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run test setup check serve worker bench lint types contracts deploy lock fmt messages shots machine
+.PHONY: help run test setup check serve worker bench lint types contracts deploy compat lock fmt messages shots machine
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +35,9 @@ serve: $(VENV)/.base $(LOCALES) ## the production server, from the environment (
 
 worker: $(VENV)/.base $(LOCALES) ## background jobs and their timetable (REDIS_URL)
 	@exec $(BIN)/python -m vutler.worker
+
+compat: setup machine $(NODE_SDKS) $(MATRIX) ## every client that people use, against the gateway
+	$(BIN)/python -m pytest tests/compat -n 2 --dist loadgroup -o python_files='test_*.py check_*.py'
 
 bench: setup ## one gateway process against a bare relay
 	$(BIN)/python -m benchmarks.gateway
@@ -56,13 +61,13 @@ fmt: setup ## format and sort (PATHS=llm/)
 	$(BIN)/ruff format $(PATHS)
 
 messages: setup ## collect the texts to translate into vutler/locale
-	@$(CHECK_ENV) $(BIN)/python manage.py makemessages --all --no-obsolete --ignore '.venv/*' --ignore 'var/*'
+	@$(CHECK_ENV) $(BIN)/python manage.py makemessages --all --no-obsolete --ignore '.venv*' --ignore 'var/*'
 
 shots: setup machine ## walk through the pages and keep pictures in docs/images (SHOTS=dir)
 	SHOTS=$${SHOTS:-docs/images} $(BIN)/python -m pytest tests/browser -q
 
 lock: setup ## resolve requirements/*.in into the hashed requirements/*.txt
-	@for name in uv base dev; do \
+	@for name in uv base dev compat; do \
 		$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-annotate \
 			--custom-compile-command "make lock" requirements/$$name.in -o requirements/$$name.txt; \
 	done
@@ -70,9 +75,9 @@ lock: setup ## resolve requirements/*.in into the hashed requirements/*.txt
 machine: # the programs that tests drive: Postgres, Chromium, Node
 	@$(PYTHON) tests/machine.py
 
-$(NODE_SDKS): tests/compat/node/package-lock.json | machine
-	@echo "Installing Node.js packages …"
-	@cd tests/compat/node && npm ci --silent --no-audit --no-fund
+%/node_modules/.installed: %/package-lock.json | machine
+	@echo "Installing Node.js packages ($*) …"
+	@cd $* && npm ci --silent --no-audit --no-fund
 	@touch $@
 
 # --- packages -------------------------------------------------------------------------------------
@@ -82,11 +87,15 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.base: requirements/base.txt | $(BIN)/python
-	@$(call install,base)
+	@$(call install,base,$(BIN))
 
 $(VENV)/.dev: requirements/dev.txt | $(BIN)/python
-	@$(call install,dev)
+	@$(call install,dev,$(BIN))
 	@touch $(VENV)/.base # it's all in there
+
+$(COMPAT)/.installed: requirements/compat.txt | $(BIN)/python
+	@$(PYTHON) -m venv $(COMPAT)
+	@$(call install,compat,$(COMPAT)/bin)
 
 # uv takes 2 seconds where pip takes 25, but it doesn't read pip's configuration: give it pip's index, and where it
 # fails all the same (a mirror that only pip knows how to reach), let pip do it.
@@ -95,8 +104,8 @@ define install
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt 2>/dev/null; \
 	index=$${PIP_INDEX_URL:-$$($(BIN)/pip config get global.index-url 2>/dev/null)}; \
 	UV_DEFAULT_INDEX=$${UV_DEFAULT_INDEX:-$$index} \
-		$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/$(1).txt 2>/dev/null \
-	|| $(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/$(1).txt || exit 1; \
+		$(BIN)/uv pip install -q --python $(2)/python --require-hashes -r requirements/$(1).txt 2>/dev/null \
+	|| $(2)/pip install -q --disable-pip-version-check --require-hashes -r requirements/$(1).txt || exit 1; \
 	touch $@
 endef
 

@@ -1,58 +1,17 @@
 """OpenAI's SDK for Node.js, against every provider: ``node/openai.mjs`` asks, here it is checked."""
 
 import json
-import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.compat.questions import (
-    BOTH_QUESTION,
-    GREETED,
-    HELLO,
-    IMAGE_QUESTION,
-    TIME,
-    WEATHER,
-    WEATHER_ANSWERED,
-    WEATHER_ARGUMENTS,
-    WEATHER_QUESTION,
-    WEATHER_TOLD,
-)
-from tests.process import MODELS, GatewayProcess, RunningAgent
+from tests.compat.questions import GREETED, WEATHER_ARGUMENTS, WEATHER_TOLD
+from tests.compat.ran import Ran, run
+from tests.process import MODELS, GatewayProcess
 
 NODE = Path(__file__).parent / "node"
-QUESTIONS = {
-    "hello": HELLO,
-    "weather": WEATHER_QUESTION,
-    "both": BOTH_QUESTION,
-    "answered": WEATHER_ANSWERED,
-    "image": IMAGE_QUESTION,
-    "tools": [WEATHER, TIME],
-}
-
-
-@dataclass
-class Ran:
-    """What the SDK saw, by case, and what was recorded, by request."""
-
-    agent: RunningAgent
-    cases: dict[str, Any]
-    records: dict[str, Any]
-
-    def counted(self, case: str, tokens_input: int, tokens_output: int, *, streamed: bool = False) -> None:
-        """Check that the case's only request was a good one with these tokens."""
-        [record] = self.recorded(case)
-        agent = self.agent
-        assert (record.provider, record.model, record.status) == (agent.provider, agent.model, "ok")
-        assert (record.tokens_input, record.tokens_output) == (tokens_input, tokens_output)
-        assert (record.streamed, record.http_status) == (streamed, 200)
-
-    def recorded(self, case: str) -> list[Any]:
-        return [self.records[request["id"]] for request in self.cases[case]["requests"]]
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +20,7 @@ def asked(gateway_process: GatewayProcess) -> Callable[[str], Ran]:
 
     @cache
     def ask(provider: str) -> Ran:
-        agent = gateway_process.agent(provider)
-        command = ["node", "openai.mjs", gateway_process.url, agent.token, agent.model]
-        ran = subprocess.run(
-            command, cwd=NODE, input=json.dumps(QUESTIONS), check=True, stdout=subprocess.PIPE, text=True
-        )
-        records = {str(record.id): record for record in gateway_process.records(agent)}
-        return Ran(agent, json.loads(ran.stdout), records)
+        return run(gateway_process, gateway_process.agent(provider), ["node", "openai.mjs"], cwd=NODE)
 
     return ask
 
@@ -139,9 +92,8 @@ def test_a_request_that_the_provider_does_not_take(ran):
 
 def test_coming_back_when_the_provider_said_to(ran):
     case = ran.cases["rateLimited"]
-    first, second = case["requests"]
     assert case["raised"] == "RateLimitError"
-    assert second["at"] - first["at"] >= 1000  # ms; by itself the SDK waits for half of that
+    assert ran.waited("rateLimited") >= 1000  # by itself the SDK waits for half of that
     assert [record.http_status for record in ran.recorded("rateLimited")] == [429, 429]
 
 
