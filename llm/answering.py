@@ -45,8 +45,12 @@ async def _whole(exchange: Exchange, answer: Answer, reply: Reply) -> bytes:
         body = await answer.body()
     except UpstreamCut as cut:
         raise _before_first_byte(exchange, cut) from None
+    try:
+        body = exchange.relay.whole(answer.status, body)
+    except UpstreamError:
+        exchange.status = "provider_error"
+        raise
     exchange.first_byte()
-    body = exchange.relay.whole(answer.status, body)
     exchange.status = "ok" if answer.status == OK and exchange.relay.complete else "provider_error"
     await reply.start(answer.status, answer.headers() + about(exchange))
     return body

@@ -128,6 +128,7 @@ def openai_body(error: GatewayError) -> bytes:
 
 
 def anthropic_body(error: GatewayError, *, request_id: str) -> bytes:
-    """Return the error as Anthropic's SDKs expect it."""
-    fields = {"type": error.anthropic_type, "message": error.message}
+    """Return the error as Anthropic's SDKs expect it. The field stands before the message: it has no other place."""
+    message = f"{error.param}: {error.message}" if error.param else error.message
+    fields = {"type": error.anthropic_type, "message": message}
     return msgspec.json.encode({"type": "error", "error": fields, "request_id": request_id})

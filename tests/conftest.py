@@ -6,6 +6,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 from django.utils import translation
+from hypothesis import settings as hypothesis
 
 from agents import services
 from agents.models import Agent, User, Workspace
@@ -13,6 +14,10 @@ from agents.models import Agent, User, Workspace
 pytest_plugins = ["tests.echo", "tests.llm.gateway", "tests.process"]
 
 PASSWORD = "correct horse battery"
+
+# How long an example may take says more about the machine than about the code.
+hypothesis.register_profile("house", deadline=None)
+hypothesis.load_profile("house")
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from llm.errors import GatewayError, InvalidRequest, openai_body
+from llm.errors import GatewayError, InvalidRequest, UpstreamUnavailable, openai_body
 from llm.providers.base import Outgoing, Prepared, Target
 from llm.relays.messages import MessagesRelay
 from llm.requests import ChatRequest, MessagesRequest, Request
@@ -100,7 +100,7 @@ class AnthropicRelay:
         try:
             answer = _answer.decode(body)
         except _Unreadable:
-            return _unreadable_body(status, body)
+            raise UpstreamUnavailable("The provider's answer can't be read as one. Try again.") from None
         self.usage = from_messages(answer.usage) if answer.usage else None
         for text in texts(answer):
             self.output.add(text)

@@ -37,24 +37,44 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Relay(Protocol):
-    """One answer on its way back: turns the provider's bytes into the caller's, and reads the usage off them.
+    """One answer on its way back: turns the provider's bytes into the caller's, and reads the usage off them."""
 
-    ``usage`` is what the provider reported (None until it did), ``cost`` what it said it charged (USD; only
-    OpenRouter says). ``output`` is what the model put out so far (reasoning and tool arguments included), to estimate
-    from when a stream is cut. ``model`` is the model as the provider names it ("" until
-    known). ``complete`` tells whether it is a good answer, come to its proper end; ``failed`` that there is no sense
-    in reading on.
-    """
+    @property
+    def usage(self) -> Usage | None:
+        """What the provider reported; None until it did."""
+        ...
 
-    usage: Usage | None
-    cost: Decimal | None
-    output: Output
-    model: str
-    complete: bool
-    failed: bool
+    @property
+    def cost(self) -> Decimal | None:
+        """What it said it charged, in USD; only OpenRouter says."""
+        ...
+
+    @property
+    def output(self) -> Output:
+        """What the model put out so far, reasoning and tool arguments included: to estimate from."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """The model as the provider names it, "" until known."""
+        ...
+
+    @property
+    def complete(self) -> bool:
+        """Whether it is a good answer, come to its proper end."""
+        ...
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is no sense in reading on."""
+        ...
 
     def whole(self, status: int, body: bytes) -> bytes:
-        """Return the caller's body for the provider's whole one (any status)."""
+        """Return the caller's body for the provider's whole one (any status).
+
+        Raises:
+            llm.errors.UpstreamUnavailable: when a good status came with what can't be translated.
+        """
         ...
 
     def feed(self, data: bytes) -> bytes:

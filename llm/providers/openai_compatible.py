@@ -10,19 +10,26 @@ from typing import Any
 import msgspec
 
 from llm.errors import InvalidRequest
+from llm.providers import by_chat
 from llm.providers.base import Outgoing, Prepared, Target
 from llm.relays.chat import ChatRelay
 from llm.relays.embeddings import EmbeddingsRelay
 from llm.relays.responses import ResponsesRelay
 from llm.requests import ChatRequest, EmbeddingsRequest, MessagesRequest, Request, ResponsesRequest, with_fields
+from llm.translate.compatible import Accepts
+from llm.translate.messages_request import read
+from llm.translate.messages_request_to_chat import to_chat
+from llm.translate.messages_teller import MessagesTeller
 
 
 class OpenAICompatible(msgspec.Struct, frozen=True, kw_only=True):
     """One provider's row: what it has, and takes.
 
     ``usage_option``: ``stream_options`` (Mistral has refused it with 422). ``responses``: OpenAI's newer API.
+    ``accepts`` is for callers of other dialects, whose requests are put together here.
     """
 
+    accepts: Accepts = Accepts()
     usage_option: bool = True
     responses: bool = False
 
@@ -36,6 +43,12 @@ class OpenAICompatible(msgspec.Struct, frozen=True, kw_only=True):
                 return Prepared(_outgoing(target, "responses", request.with_model()), ResponsesRelay())
             case EmbeddingsRequest():
                 return Prepared(_outgoing(target, "embeddings", request.with_model()), EmbeddingsRelay())
+            case MessagesRequest():
+                asked = to_chat(read(request.body), model=request.model, accepts=self.accepts)
+                teller = MessagesTeller(request_id=request.id, body=request.body)
+                return by_chat.prepare(
+                    request, target, provider=self, fields=asked.fields, dropped=asked.dropped, teller=teller
+                )
         raise InvalidRequest("This provider can't be asked that.")
 
     def count_tokens(self, request: MessagesRequest, target: Target) -> None:

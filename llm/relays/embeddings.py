@@ -5,8 +5,8 @@ from typing import Final
 import msgspec
 
 from llm.errors import GatewayError, openai_body
-from llm.relays.chat import UsageFields
 from llm.relays.passing import Passing
+from llm.translate.completion import UsageFields
 
 
 class _Embeddings(msgspec.Struct):

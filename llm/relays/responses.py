@@ -8,6 +8,7 @@ import msgspec
 from llm import sse
 from llm.errors import GatewayError
 from llm.relays.passing import Passing
+from llm.translate.completion import disjoint
 from metering.usage import Usage
 
 ENDS: Final = frozenset({"response.completed", "response.incomplete"})
@@ -16,6 +17,7 @@ ERRORS: Final = frozenset({"response.failed", "error"})
 
 class _InputDetails(msgspec.Struct):
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
 
 
 class _OutputDetails(msgspec.Struct):
@@ -30,14 +32,13 @@ class _Usage(msgspec.Struct):
     cost: Decimal | None = None
 
     def disjoint(self) -> Usage:
-        cached = min((self.input_tokens_details or _InputDetails()).cached_tokens or 0, self.input_tokens)
-        details = self.output_tokens_details or _OutputDetails()
-        reasoning = min(details.reasoning_tokens or 0, self.output_tokens)
-        return Usage(
-            input=self.input_tokens - cached,
-            cache_read=cached,
-            output=self.output_tokens - reasoning,
-            reasoning=reasoning,
+        details = self.input_tokens_details or _InputDetails()
+        return disjoint(
+            tokens_input=self.input_tokens,
+            cached=details.cached_tokens,
+            written=details.cache_write_tokens,
+            tokens_output=self.output_tokens,
+            reasoning=(self.output_tokens_details or _OutputDetails()).reasoning_tokens,
         )
 
 

@@ -278,11 +278,16 @@ def read(body: bytes) -> Chat:
     """
     try:
         return _decoder.decode(body)
-    except msgspec.ValidationError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise refused(error) from None
+
+
+def refused(error: Exception) -> InvalidRequest:
+    """Return how a body that can't be read is refused: with the field where it is known."""
+    if isinstance(error, msgspec.ValidationError):
         said = str(error)
-        raise InvalidRequest(said, param=_param(said)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise InvalidRequest("The request body isn't valid JSON.") from None
+        return InvalidRequest(f"{said.partition(' - at `')[0]}.", param=_param(said))
+    return InvalidRequest("The request body isn't valid JSON.")
 
 
 def _param(said: str) -> str | None:

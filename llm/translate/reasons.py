@@ -13,6 +13,31 @@ FINISH_REASONS: Final = {
     "refusal": "content_filter",
 }
 
+# OpenAI's finish_reason → Anthropic's stop_reason. Which stop sequence it was, OpenAI doesn't say.
+STOP_REASONS: Final = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "function_call": "tool_use",
+    "content_filter": "refusal",
+}
+
+# Status → Anthropic's error type.
+ERROR_TYPES: Final = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+_SERVER_ERROR: Final = 500
+
 # Anthropic's error type → OpenAI's error type and code.
 ERROR_KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "invalid_request_error": ("invalid_request_error", None),
@@ -36,3 +61,18 @@ def finish_reason(stop_reason: str | None) -> str:
 def error_kind(error_type: str) -> tuple[str, str | None]:
     """Return OpenAI's error type and code for Anthropic's ``error_type``; the type itself where it is new."""
     return ERROR_KINDS.get(error_type, (error_type, None))
+
+
+def stop_reason(finish_reason: str | None, *, called: bool) -> str:
+    """Return Anthropic's word for OpenAI's ``finish_reason``; ``end_turn`` for one that is new.
+
+    Some servers say ``stop`` where tools were called.
+    """
+    if called and finish_reason in (None, "stop"):
+        return "tool_use"
+    return STOP_REASONS.get(finish_reason or "", "end_turn")
+
+
+def error_type(status: int) -> str:
+    """Return Anthropic's error type for a status."""
+    return ERROR_TYPES.get(status, "api_error" if status >= _SERVER_ERROR else "invalid_request_error")

@@ -81,3 +81,25 @@ def to_chat(usage: Usage) -> dict[str, Any]:
         "prompt_tokens_details": {"cached_tokens": usage.cache_read, "cache_write_tokens": usage.cache_write},
         "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
     }
+
+
+def to_messages(usage: Usage) -> dict[str, Any]:
+    """Return the counts as Anthropic's ``usage``: cached tokens beside ``input_tokens``, not within."""
+    return {
+        "input_tokens": usage.input,
+        "cache_creation_input_tokens": usage.cache_write,
+        "cache_read_input_tokens": usage.cache_read,
+        "output_tokens": usage.tokens_output,
+        "output_tokens_details": {"thinking_tokens": usage.reasoning},
+    }
+
+
+def to_responses(usage: Usage) -> dict[str, Any]:
+    """Return the counts as the ``usage`` of OpenAI's responses."""
+    return {
+        "input_tokens": usage.tokens_input,
+        "input_tokens_details": {"cached_tokens": usage.cache_read, "cache_write_tokens": usage.cache_write},
+        "output_tokens": usage.tokens_output,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning},
+        "total_tokens": usage.tokens_input + usage.tokens_output,
+    }

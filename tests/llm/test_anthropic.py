@@ -10,6 +10,7 @@ from openai.lib.streaming._deltas import accumulate_delta
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from agents.crypto import Secret
+from llm.errors import UpstreamUnavailable
 from llm.providers.anthropic import Anthropic
 from llm.providers.base import Provider, Relay, Target
 from llm.requests import Call, read_chat
@@ -145,12 +146,22 @@ def test_an_error_is_told_in_openais_words(kind, code):
     assert relay.complete is False
 
 
-@pytest.mark.parametrize("status", [200, 502])
-@pytest.mark.parametrize("body", [b"", b"<html>Bad gateway</html>", b"\xff\xfe", b'{"content": 3, "error": 4}', b"[]"])
-def test_what_cannot_be_read_is_an_error_that_says_what_came(status, body):
-    error = json.loads(ANTHROPIC.prepare(asked(), TARGET).relay.whole(status, body))["error"]
+UNREADABLE = [b"", b"<html>Bad gateway</html>", b"\xff\xfe", b'{"content": 3, "error": 4}', b"[]"]
+
+
+@pytest.mark.parametrize("body", UNREADABLE)
+def test_an_error_that_cannot_be_read_says_what_came(body):
+    error = json.loads(ANTHROPIC.prepare(asked(), TARGET).relay.whole(502, body))["error"]
     assert error["type"] == "server_error"
-    assert f"status {status} and {len(body)} bytes" in error["message"]
+    assert f"status 502 and {len(body)} bytes" in error["message"]
+
+
+@pytest.mark.parametrize("body", UNREADABLE)
+def test_an_answer_that_cannot_be_read_is_none(body):
+    relay = ANTHROPIC.prepare(asked(), TARGET).relay
+    with pytest.raises(UpstreamUnavailable):
+        relay.whole(200, body)
+    assert not relay.complete
 
 
 # --- Streams ----------------------------------------------------------------------------------
@@ -357,4 +368,4 @@ def test_bytes_of_any_kind_never_break_it(data):
     at = data.draw(st.integers(0, len(stream)))
     relay, out = relayed(*data.draw(split(stream[:at] + data.draw(st.binary(max_size=30)) + stream[at:])))
     chunks(out)
-    json.loads(relay.whole(200, data.draw(st.binary(max_size=30))))
+    json.loads(relay.whole(502, data.draw(st.binary(max_size=30))))
