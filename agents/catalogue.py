@@ -2,6 +2,7 @@
 
 import tomllib
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -28,8 +29,27 @@ class Provider:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """What an owner counts instead of tokens: a ``unit`` of so many ``tokens``, priced by the ``batch``."""
+
+    unit: str
+    tokens: Fraction
+    batch: int
+
+    def about(self, tokens: int) -> int:
+        """Return about how many units ``tokens`` are for: two digits, the rest zeros."""
+        count = int(tokens / self.tokens)
+        return round(count, 2 - len(str(count)))
+
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens in a batch."""
+        return round(self.tokens * self.batch)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
-    """A kind of agent to start from, with its usual month (tokens) and the tier that suits it."""
+    """A kind of agent to start from, with its usual month (tokens, and units of work) and the tier that suits it."""
 
     id: str
     name: str
@@ -37,6 +57,19 @@ class Template:
     tokens_input: int
     tokens_output: int
     tier: str
+    unit: str
+    units: int
+    batch: int
+
+    @property
+    def measure(self) -> Measure:
+        """What its owner counts."""
+        tokens = Fraction(self.tokens_input + self.tokens_output, self.units)
+        return Measure(unit=self.unit, tokens=tokens, batch=self.batch)
+
+
+# Of an agent that started from nothing: an answer of about 500 words, with what was asked.
+ANSWERS: Final = Measure(unit="answer", tokens=Fraction(1000), batch=100)
 
 
 # Answers without a key or a network, for trying the product out; offered only where an address is set for it.
@@ -71,3 +104,9 @@ def offered(*, echo: bool) -> list[Provider]:
 def templates() -> dict[str, Template]:
     """Return every agent template by its id."""
     return {row["id"]: Template(**row) for row in _data()["template"]}
+
+
+def measure(template: str) -> Measure:
+    """Return what the owner of an agent from ``template`` (or from none) counts."""
+    known = templates().get(template)
+    return known.measure if known else ANSWERS

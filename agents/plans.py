@@ -174,6 +174,7 @@ class Change:
 
     kind: Kind
     tier: str | None
+    at: datetime
     effective: datetime
     month: datetime
     next_month: datetime
@@ -209,6 +210,7 @@ def change(history: History, *, tier: str | None, at: datetime) -> Change:
     return Change(
         kind=kind,
         tier=tier,
+        at=at,
         effective=next_month if kind in LATER else at,
         month=month,
         next_month=next_month,

@@ -7,6 +7,7 @@ from typing import Any, Final
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from agents import services
@@ -55,7 +56,7 @@ class NewAgentForm(forms.Form):
         template = given.get("template", "")
         given["template"] = template if template in templates() else ""
         if not given.get("name") and given["template"]:
-            given["name"] = templates()[given["template"]].name
+            given["name"] = gettext(templates()[given["template"]].name)
         if not given.get("name") and "name" not in self.errors:
             self.add_error("name", _("Give your agent a name."))
         return given

@@ -5,6 +5,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
@@ -13,7 +14,9 @@ from agents import services
 from agents.access import in_workspace, manages_agents, member_of
 from agents.crypto import Secret
 from agents.forms.agents import AgentTokenForm, ModelForm, NewAgentForm, RenameAgentForm
+from agents.forms.plans import LimitForm
 from agents.models import Agent, AgentToken
+from agents.offers import standing
 
 
 def agent_of(request: HttpRequest, agent_id: UUID) -> Agent:
@@ -23,7 +26,7 @@ def agent_of(request: HttpRequest, agent_id: UUID) -> Agent:
         Http404: when there is none of that id, or it's another workspace's.
     """
     mine = Agent.objects.living().filter(workspace=member_of(request).workspace)
-    return get_object_or_404(mine.select_related("workspace", "provider_key"), pk=agent_id)
+    return get_object_or_404(mine.select_related("workspace", "provider_key").prefetch_related("stays"), pk=agent_id)
 
 
 @require_GET
@@ -31,7 +34,9 @@ def agent_of(request: HttpRequest, agent_id: UUID) -> Agent:
 def agents(request: HttpRequest) -> HttpResponse:
     """List the workspace's agents."""
     mine = member_of(request).workspace.agents.living()
-    return render(request, "agents/list.html", {"agents": mine.select_related("provider_key")})
+    mine = mine.select_related("provider_key").prefetch_related("stays")
+    kinds = NewAgentForm().cards() if not mine else []
+    return render(request, "agents/list.html", {"agents": mine, "kinds": kinds})
 
 
 @manages_agents
@@ -41,7 +46,7 @@ def new(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         me = member_of(request)
         agent = form.save(workspace=me.workspace, by=me.user)
-        return redirect("agents:agent", agent.pk)
+        return redirect("agents:plan" if "managed" in request.POST else "agents:agent", agent.pk)
     return render(request, "agents/new.html", {"form": form}, status=422 if form.errors else 200)
 
 
@@ -57,6 +62,8 @@ def agent(request: HttpRequest, agent_id: UUID) -> HttpResponse:
 @manages_agents
 def _change(request: HttpRequest, agent_id: UUID) -> HttpResponse:
     found = agent_of(request, agent_id)
+    if "managed" in request.POST:
+        return redirect("agents:plan", agent_id)
     # Without a script, another provider's choices come from a button that saves nothing.
     if "switch" in request.POST:
         return _settings_page(request, found, ModelForm(agent=found, provider=request.POST.get("provider", "")))
@@ -69,8 +76,13 @@ def _change(request: HttpRequest, agent_id: UUID) -> HttpResponse:
 
 def _settings_page(request: HttpRequest, found: Agent, form: ModelForm) -> HttpResponse:
     tokens = found.tokens.filter(revoked_at=None)
+    plan = standing(found, at=timezone.now())
     context = {
         "agent": found,
+        "standing": plan,
+        "limit": LimitForm(agent=found, terms=plan.terms) if plan else None,
+        # A Managed agent's own key matters only to who is about to leave.
+        "own_key": plan is None or "own" in request.GET or request.method == "POST",
         "form": form,
         "rename": RenameAgentForm(initial={"name": found.name}),
         "token_form": AgentTokenForm(auto_id="token_%s"),

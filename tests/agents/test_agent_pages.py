@@ -37,7 +37,7 @@ def save(client, agent, **fields):
 def test_on_a_first_visit_alex_is_shown_the_next_step(alex):
     html = page(alex.client().get("/agents/"))
     assert "Create your first agent" in html
-    assert 'href="/agents/new/"' in html
+    assert 'href="/agents/new/?template=support-email"' in html
 
 
 def test_the_list_says_what_each_agent_runs_on_and_what_it_lacks(alex, bot):

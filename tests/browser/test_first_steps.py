@@ -43,12 +43,11 @@ def test_from_sign_up_to_the_first_counted_request(server: TryingOut, page: Page
 
     expect(page.get_by_role("heading", name="Create your first agent")).to_be_visible()
     look(page, "no-agents-yet")
-    page.get_by_role("main").get_by_role("link", name="New agent").first.click()
+    page.get_by_role("link", name="Support email").click()
 
     expect(page.get_by_role("heading", name="New agent")).to_be_visible()
     look(page, "new-agent")
-    page.get_by_text("Support email", exact=True).click()
-    page.get_by_role("button", name="Create agent").click()
+    page.get_by_role("button", name="Use my own key").click()
 
     expect(page.get_by_role("heading", name="Support email")).to_be_visible()
     look(page, "settings-empty")
