@@ -90,7 +90,9 @@ class HttpReply:
 class GatewayApp:
     """The ASGI application under ``/v1``."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, *, refused: Callable[[str], None] | None = None) -> None:
+        """Answer with ``gateway``; tell ``refused`` the code of every error of ours."""
+        self._refused = refused
         self._routes: dict[str, dict[str, Handler]] = {
             "/v1/chat/completions": {"POST": partial(gateway.complete, read=read_chat)},
             "/v1/responses": {"POST": partial(gateway.complete, read=read_responses)},
@@ -112,10 +114,14 @@ class GatewayApp:
         except Disconnected:
             return
         except GatewayError as error:
+            if self._refused:
+                self._refused(error.code)
             await reply.refuse(error)
         except Exception:
-            # The traceback goes without its values: they may hold a prompt.
+            # Logged without its words, which may quote a prompt: see vutler.logs.
             log.exception("gateway_failed", request_id=request_id)
+            if self._refused:
+                self._refused(GatewayError.code)
             await reply.refuse(GatewayError("Something went wrong on our side. The request id helps us find it."))
 
     def _handler(self, scope: Scope) -> Handler:

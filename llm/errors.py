@@ -6,6 +6,8 @@ GatewayError
 ├── InvalidAgentToken      401
 ├── AgentNotConfigured     400  no key yet
 ├── AgentPaused            403
+├── IdempotencyKeyReused   409  the request was made already
+├── IdempotencyKeyMismatch 422  another request was made under this idempotency-key
 ├── NotFound               404  no such route or model
 ├── MethodNotAllowed       405
 ├── ServiceUnavailable     503  shutting down, or nowhere to write the record
@@ -81,6 +83,20 @@ class RateLimited(GatewayError):
 
     status, code = 429, "rate_limited"
     openai_type = anthropic_type = "rate_limit_error"
+
+
+class IdempotencyKeyReused(GatewayError):
+    """The request was made already, and isn't made twice."""
+
+    status, code = 409, "idempotency_key_reused"
+    openai_type = anthropic_type = "invalid_request_error"
+
+
+class IdempotencyKeyMismatch(GatewayError):
+    """The key belongs to another request."""
+
+    status, code = 422, "idempotency_key_mismatch"
+    openai_type = anthropic_type = "invalid_request_error"
 
 
 class NotFound(GatewayError):

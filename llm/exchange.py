@@ -51,7 +51,8 @@ class _Unanswered:
 
 UNANSWERED: Final[Relay] = _Unanswered()
 
-_encode = msgspec.json.Encoder().encode
+# A record as the journal takes it.
+line: Final = msgspec.json.Encoder().encode
 
 
 class Exchange:
@@ -68,6 +69,7 @@ class Exchange:
         "_request_type",
         "_started",
         "agent",
+        "base_url",
         "dropped",
         "http_status",
         "id",
@@ -87,6 +89,7 @@ class Exchange:
         self.status: Status = "client_closed"
         self.http_status = 0
         self.provider = ""
+        self.base_url = ""
         self.model = request.model
         self.relay: Relay = UNANSWERED
         self.dropped: Sequence[str] = ()
@@ -110,12 +113,12 @@ class Exchange:
 
     @property
     def tokens(self) -> int:
-        """What it used, once its :meth:`line` is written."""
+        """What it used, once its :meth:`record` is made."""
         return self.usage.tokens_input + self.usage.tokens_output
 
     def attempt(self, target: Target, model: str, prepared: Prepared) -> None:
         """Note that a call goes out. Until it is known how it ends, it has no status."""
-        self.provider, self.model = target.provider, model
+        self.provider, self.base_url, self.model = target.provider, target.base_url, model
         self.relay, self.dropped = prepared.relay, prepared.dropped
         self._attempt_began = time.perf_counter()
         self._attempts.append(Attempt(provider=target.provider, model=model, status=None, latency_ms=0))
@@ -135,8 +138,8 @@ class Exchange:
         if self.on_first_byte:
             self.on_first_byte()
 
-    def line(self) -> bytes:
-        """Return the record of what happened, as the journal takes it."""
+    def record(self) -> Record:
+        """Return the record of what happened."""
         usage, provenance = self._usage()
         self.usage = usage
         plan = self.agent.plan
@@ -147,41 +150,41 @@ class Exchange:
         cost_input, cost_output, cost_total = _costs(usage, rate, self.relay)
         if cost_total is None and provenance == "reported":
             provenance = "unpriced"
-        return _encode(
-            Record(
-                id=self.id,
-                agent_id=self.agent.agent_id,
-                workspace_id=self.agent.workspace_id,
-                timestamp=utc_text(self._arrived),
-                provider=provider,
-                model=model,
-                tier=plan.tier if plan else "byokey",
-                tokens_input=usage.tokens_input,
-                tokens_output=usage.tokens_output,
-                cost_input=cost_input,
-                cost_output=cost_output,
-                cost_total=cost_total,
-                price_total=picodollars(pricing.list_price(usage, plan.list_per_million)) if plan else 0,
-                request_type=self._request_type,
-                latency_ms=_ms(time.perf_counter() - self._started),
-                status=self.status,
-                http_status=self.http_status,
-                mode=self.agent.mode,
-                streamed=self.request.stream,
-                ttft_ms=_ms(self._first_byte_at - self._started) if self._first_byte_at else None,
-                attempts=tuple(self._attempts),
-                cache_read=usage.cache_read,
-                cache_write=usage.cache_write,
-                reasoning=usage.reasoning,
-                price_version=rate.version if rate else "",
-                experiment_arm="",
-                provenance=provenance,
-            )
+        return Record(
+            id=self.id,
+            agent_id=self.agent.agent_id,
+            workspace_id=self.agent.workspace_id,
+            timestamp=utc_text(self._arrived),
+            provider=provider,
+            model=model,
+            tier=plan.tier if plan else "byokey",
+            tokens_input=usage.tokens_input,
+            tokens_output=usage.tokens_output,
+            cost_input=cost_input,
+            cost_output=cost_output,
+            cost_total=cost_total,
+            price_total=picodollars(pricing.list_price(usage, plan.list_per_million)) if plan else 0,
+            request_type=self._request_type,
+            latency_ms=_ms(time.perf_counter() - self._started),
+            status=self.status,
+            http_status=self.http_status,
+            mode=self.agent.mode,
+            streamed=self.request.stream,
+            ttft_ms=_ms(self._first_byte_at - self._started) if self._first_byte_at else None,
+            attempts=tuple(self._attempts),
+            cache_read=usage.cache_read,
+            cache_write=usage.cache_write,
+            reasoning=usage.reasoning,
+            price_version=rate.version if rate else "",
+            experiment_arm="",
+            provenance=provenance,
         )
 
     def _usage(self) -> tuple[Usage, Provenance]:
         """Return what was used, and how we know."""
         reported = self.relay.usage
+        if not self._attempts:
+            return NOTHING, "reported"
         match self.status:
             case "ok":
                 return (reported, "reported") if reported else (self._estimate(), "estimated")

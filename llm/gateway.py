@@ -5,8 +5,8 @@ where it ends well, the record is on disk before the answer's last bytes leave.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Protocol
 
 import msgspec
 import structlog
@@ -24,8 +24,9 @@ from llm.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from llm.exchange import Exchange
+from llm.exchange import Exchange, line
 from llm.health import meaning_of
+from llm.idempotency import Once
 from llm.limits import Ask, Limits
 from llm.pool import Outcome, Pool, Way
 from llm.providers.base import Target
@@ -34,7 +35,7 @@ from llm.requests import Call, Read
 from llm.snapshot import AgentSnapshot, Snapshots
 from llm.tokens import BYTES_PER_TOKEN
 from metering.journal import Journal, JournalClosed
-from metering.record import REQUEST_TYPES
+from metering.record import REQUEST_TYPES, Record
 
 # A Managed request's first byte is due within this, however many ways are tried; each try gets half of what is left.
 FIRST_BYTE_WITHIN: Final = 60.0  # seconds
@@ -50,17 +51,39 @@ MANAGED_MODELS: Final = msgspec.json.encode(
 log = structlog.get_logger(__name__)
 
 
+class Observer(Protocol):
+    """Is told of every request that has ended. Doesn't wait for anything, and keeps nothing of prompts or answers."""
+
+    def observe(self, call: Call, exchange: Exchange, record: Record) -> None:
+        """Take note of a request."""
+        ...
+
+    def close(self) -> None:
+        """Be done with what was taken note of. May take its time: called in a thread."""
+        ...
+
+
 class Gateway:
     """Answers agents' requests: with their owners' providers, or over our own keys for those on a plan."""
 
     def __init__(
-        self, *, snapshots: Snapshots, upstream: Upstream, journal: Journal, pool: Pool, limits: Limits
+        self,
+        *,
+        snapshots: Snapshots,
+        upstream: Upstream,
+        journal: Journal,
+        pool: Pool,
+        limits: Limits,
+        once: Once,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self._snapshots = snapshots
         self._upstream = upstream
         self._journal = journal
         self._pool = pool
         self._limits = limits
+        self._once = once
+        self._observers = observers
         self._settling: set[asyncio.Task[None]] = set()
 
     async def complete(self, call: Call, reply: Reply, *, read: Read) -> None:
@@ -72,14 +95,11 @@ class Gateway:
         agent = await self._admit(call)
         request = read(call, agent.target.model if agent.target else MANAGED_MODEL)
         exchange = Exchange(request_id=call.id, request_type=_request_type(call.headers), agent=agent, request=request)
-        ask = _ask(exchange)
-        if ask:
-            await self._limits.admit(ask)
-        try:
-            last = await self._answered(exchange, reply)
-        finally:
-            on_disk = self._record(exchange, ask)
-        await _settled(on_disk)
+        if self._once.concerns(call, exchange):
+            async with self._once(call, exchange):
+                last = await self._recorded(call, exchange, reply)
+        else:
+            last = await self._recorded(call, exchange, reply)
         await reply.end(last)
 
     async def models(self, call: Call, reply: Reply) -> None:
@@ -107,6 +127,7 @@ class Gateway:
     async def close(self) -> None:
         """Wait for what is being settled."""
         await asyncio.gather(*self._settling, return_exceptions=True)
+        await self._once.close()
 
     async def _admit(self, call: Call) -> AgentSnapshot:
         agent = await self._snapshots.get(call.token)
@@ -115,6 +136,22 @@ class Gateway:
         if agent.target is None and agent.plan is None:
             raise AgentNotConfigured("This agent has no provider key and no plan yet. Add one in its settings.")
         return agent
+
+    async def _recorded(self, call: Call, exchange: Exchange, reply: Reply) -> bytes:
+        """Answer within the agent's limits and record what happened; return the answer's last bytes."""
+        ask = _ask(exchange)
+        if ask:
+            await self._limits.admit(ask)
+        try:
+            last = await self._answered(exchange, reply)
+        except GatewayError as error:
+            if not exchange.attempts:  # we refused it ourselves
+                exchange.status, exchange.http_status = "provider_error", error.status
+            raise
+        finally:
+            on_disk = self._record(call, exchange, ask)
+        await _settled(on_disk)
+        return last
 
     async def _answered(self, exchange: Exchange, reply: Reply) -> bytes:
         """Try one way after another until one answers; return the answer's last bytes."""
@@ -199,10 +236,11 @@ class Gateway:
                 answer.close()
             self._pool.leave(way, outcome, workspace_id=workspace_id, took=took)
 
-    def _record(self, exchange: Exchange, ask: Ask | None) -> "asyncio.Future[None]":
+    def _record(self, call: Call, exchange: Exchange, ask: Ask | None) -> "asyncio.Future[None]":
         """Hand the exchange's record to the journal. Doesn't wait, so nothing can come between."""
+        record = exchange.record()
         try:
-            on_disk = self._journal.write(exchange.line())
+            on_disk = self._journal.write(line(record))
         except JournalClosed:
             log.critical("record_not_taken", request_id=exchange.id, reason="the journal is closed")
             raise ServiceUnavailable("We are restarting. Try again in a moment.") from None
@@ -210,7 +248,15 @@ class Gateway:
             task = asyncio.get_running_loop().create_task(self._settle(ask, exchange))
             self._settling.add(task)
             task.add_done_callback(self._settling.discard)
+        self._show(call, exchange, record)
         return on_disk
+
+    def _show(self, call: Call, exchange: Exchange, record: Record) -> None:
+        try:
+            for observer in self._observers:
+                observer.observe(call, exchange, record)
+        except Exception:  # who only looks on doesn't spoil anything
+            log.exception("observer_failed", request_id=exchange.id)
 
     async def _settle(self, ask: Ask, exchange: Exchange) -> None:
         await self._limits.settle(ask, used=exchange.tokens)

@@ -80,3 +80,19 @@ class Route(models.Model):
 
     def __str__(self) -> str:
         return f"{self.tier} {self.position}: {self.provider} {self.model}"
+
+
+class IdempotencyKey(models.Model):
+    """A request that was made under a caller's ``idempotency-key``: digests of key and body, and its id."""
+
+    agent_id = models.UUIDField()
+    key_digest = models.CharField(max_length=64)
+    body_digest = models.CharField(max_length=64)
+    request_id = models.UUIDField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["agent_id", "key_digest"], name="one_request_a_key")]
+
+    def __str__(self) -> str:
+        return str(self.request_id)

@@ -57,6 +57,7 @@ class Journal:
         self._ship = threading.Event()
         self._closing = threading.Event()
         self._closed = False
+        self.store_failures = 0
         self._threads = [
             threading.Thread(target=target, name=f"journal-{target.__name__}", daemon=True)
             for target in (self._write_forever, self._ship_forever)
@@ -88,6 +89,11 @@ class Journal:
         if not self._wake.is_set():
             self._wake.set()
         return done
+
+    @property
+    def waiting(self) -> int:
+        """How many records aren't on disk yet."""
+        return len(self._waiting)
 
     def close(self, *, within: float = 10.0) -> None:
         """Write what was taken, try for ``within`` seconds to ship it, and stop. What is left stays on disk."""
@@ -165,9 +171,11 @@ class Journal:
         try:
             ship(self._directory, append=self._append)
         except StoreUnavailable as error:
+            self.store_failures += 1
             log.warning("store_unavailable", error=str(error), waiting=len(list(self._directory.glob("*.ready"))))
             return min(max(pause * 2, 0.25), LONGEST_PAUSE)
         except Exception:
+            self.store_failures += 1
             log.exception("shipping_failed")
             return LONGEST_PAUSE
         return 0.0

@@ -8,11 +8,14 @@ from django.core.asgi import get_asgi_application
 
 from agents.catalogue import ECHO
 from llm import pool, snapshot
+from llm.access_log import AccessLog
 from llm.announcements import Announcements
 from llm.asgi import App, GatewayApp, Receive, Scope, Send
 from llm.client import Upstream
-from llm.gateway import Gateway
+from llm.gateway import Gateway, Observer
+from llm.idempotency import DatabaseKeys, Once, RedisKeys
 from llm.limits import LocalLimits
+from llm.metrics import Metrics, State
 from llm.pool import Pool
 from llm.providers.echo.app import Echo
 from llm.shared_limits import SharedLimits
@@ -40,21 +43,30 @@ class Application:
             if settings.REDIS_URL
             else LocalLimits(count_month=_count_month)
         )
+        self._metrics = Metrics(settings.METRICS_DIR, look=self._state)
+        self._observers = _observers(self._metrics)
         self._gateway = Gateway(
             snapshots=self._snapshots,
             upstream=self._upstream,
             journal=self._journal,
             pool=self._pool,
             limits=self._limits,
+            once=Once(RedisKeys(url=settings.REDIS_URL) if settings.REDIS_URL else DatabaseKeys()),
+            observers=self._observers,
         )
-        self._v1: App = GatewayApp(self._gateway)
+        self._v1: App = GatewayApp(self._gateway, refused=self._metrics.refused)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or follow the server's life."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["path"].startswith("/v1/"):
-            await self._v1(scope, receive, send)
+            numbers = self._metrics.numbers
+            numbers.in_flight += 1
+            try:
+                await self._v1(scope, receive, send)
+            finally:
+                numbers.in_flight -= 1
         elif scope["path"].startswith("/echo/v1/"):
             await self._echo(scope, receive, send)
         else:
@@ -63,6 +75,7 @@ class Application:
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         self._journal.start()
+        self._metrics.start()
         self._announcements.start()
         # What is loaded by now stays: collecting garbage needn't walk through all of Django every time.
         gc.collect()
@@ -78,7 +91,31 @@ class Application:
         await self._limits.close()
         self._pool.close()
         self._snapshots.close()
+        for observer in self._observers:
+            await asyncio.to_thread(observer.close)
         await send({"type": "lifespan.shutdown.complete"})
+
+    def _limits_away(self) -> bool:
+        return isinstance(self._limits, SharedLimits) and self._limits.away
+
+    def _state(self) -> State:
+        return State(
+            journal_waiting=self._journal.waiting,
+            store_failures=self._journal.store_failures,
+            redis_away=self._limits_away(),
+        )
+
+
+def _observers(metrics: Metrics) -> list[Observer]:
+    """Return who is told of every request."""
+    observers: list[Observer] = [metrics]
+    if settings.GATEWAY_LOG:
+        observers.append(AccessLog())
+    if settings.TRACES:
+        from llm.traces import Traces  # takes its time to import, which is for those who want it
+
+        observers.append(Traces())
+    return observers
 
 
 async def _count_month(agent_id: str, month: str) -> int:

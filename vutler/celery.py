@@ -13,4 +13,5 @@ app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "adopt-journals": {"task": "metering.tasks.adopt_journals", "schedule": 60.0},
     "forget-expired": {"task": "agents.tasks.forget_expired", "schedule": crontab(hour="3", minute="17")},
+    "forget-idempotency-keys": {"task": "llm.tasks.forget_idempotency_keys", "schedule": crontab(minute="29")},
 }

@@ -27,6 +27,14 @@ ALLOW_PRIVATE_ENDPOINTS: bool = env.bool("ALLOW_PRIVATE_ENDPOINTS", default=Fals
 EMAIL_URL: str = env.str("EMAIL_URL", default="consolemail://")
 DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default="Vutler <hello@localhost>")
 
+# How it is seen from outside.
+LOG_LEVEL: str = (env.str("LOG_LEVEL", default="") or "INFO").upper()
+GATEWAY_LOG: bool = env.bool("GATEWAY_LOG", default=True)
+METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")
+SENTRY_DSN: str = env.str("SENTRY_DSN", default="")
+# The SDK reads this one, and its other variables, by itself.
+OTEL_EXPORTER_OTLP_ENDPOINT: str = env.str("OTEL_EXPORTER_OTLP_ENDPOINT", default="")
+
 # Where `make serve` listens.
 HOST: str = env.str("HOST", default="") or "127.0.0.1"
 PORT: int = int(env.str("PORT", default="") or 8000)

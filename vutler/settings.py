@@ -8,6 +8,7 @@ from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
 
 from vutler import env
+from vutler.logs import render_exception
 
 BASE_DIR = env.BASE_DIR
 VAR_DIR = env.VAR_DIR
@@ -44,6 +45,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "vutler.request_log.request_log",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -208,6 +210,14 @@ ALLOW_PRIVATE_ENDPOINTS = env.ALLOW_PRIVATE_ENDPOINTS
 PROVIDER_BASE_URL = env.provider_base_url
 JOURNAL_DIR = VAR_DIR / "journal"
 
+# --- Seen from outside ------------------------------------------------------------------------
+
+# Of the processes that answer at one address, and no others.
+METRICS_DIR = VAR_DIR / "metrics" / str(env.PORT)
+METRICS_TOKEN = env.METRICS_TOKEN
+GATEWAY_LOG = env.GATEWAY_LOG
+TRACES = bool(env.OTEL_EXPORTER_OTLP_ENDPOINT)
+
 # --- Jobs and shared state --------------------------------------------------------------------
 
 REDIS_URL = env.REDIS_URL
@@ -268,6 +278,11 @@ UNFOLD = {
 
 # --- Logs: one JSON object a line, never a prompt, an answer or a key ---------------------------
 
+if env.SENTRY_DSN:
+    from vutler import sentry
+
+    sentry.start(env.SENTRY_DSN)
+
 _pre_chain: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -288,13 +303,13 @@ LOGGING: dict[str, Any] = {
             "foreign_pre_chain": _pre_chain,
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
+                render_exception,
                 structlog.processors.JSONRenderer(),
             ],
         }
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
-    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "root": {"handlers": ["stderr"], "level": env.LOG_LEVEL},
     # The SDKs log request bodies at DEBUG, whatever the root level becomes.
     "loggers": {name: {"level": "WARNING"} for name in ("openai", "anthropic", "httpx2", "httpcore2")},
 }

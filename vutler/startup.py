@@ -1,6 +1,7 @@
 """What a server does before it takes its first request: tables up to date, static files in place."""
 
 import hashlib
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -31,9 +32,10 @@ def or_refuse(start: Callable[[], None]) -> None:
 
 
 def prepare() -> None:
-    """Bring every database's tables and the collected static files up to date."""
+    """Bring every database's tables and the collected static files up to date, and begin to count from 0."""
     for alias in connections:
         migrate(alias)
+    shutil.rmtree(settings.METRICS_DIR, ignore_errors=True)
     if not settings.DEBUG:
         collect_static()
 

@@ -6,10 +6,12 @@ from django.views.i18n import set_language
 
 from agents.views.addresses import addresses
 from vutler.health import healthz, readyz
+from vutler.scrape import metrics
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
     path("accounts/email/", addresses, name="account_email"),
     path("accounts/", include("allauth.urls")),
     path("api/v1/", include(("vutler.api", "api"))),

@@ -14,7 +14,8 @@ from agents.crypto import Secret
 from agents.models import digest
 from llm.asgi import GatewayApp
 from llm.client import Upstream
-from llm.gateway import Gateway
+from llm.gateway import Gateway, Observer
+from llm.idempotency import DatabaseKeys, Keys, Once
 from llm.limits import LocalLimits
 from llm.pool import Arrangement, Pool
 from llm.providers.base import Target
@@ -162,7 +163,19 @@ def on_plan(tier: str = "economy", *, most_tokens: int = 10**9) -> AgentSnapshot
 
 
 @pytest.fixture
-async def house(tmp_path: Path, echo) -> AsyncIterator[House]:
+def keys() -> Keys:
+    """Where idempotency keys are remembered."""
+    return DatabaseKeys()
+
+
+@pytest.fixture
+def observers() -> list[Observer]:
+    """Who else is told of every request."""
+    return []
+
+
+@pytest.fixture
+async def house(tmp_path: Path, echo, keys: Keys, observers: list[Observer]) -> AsyncIterator[House]:
     """A gateway whose one agent, Alex's, is on OpenAI, played by echo."""
     agents: dict[str, AgentSnapshot | None] = {}
     lines: list[bytes] = []
@@ -192,6 +205,8 @@ async def house(tmp_path: Path, echo) -> AsyncIterator[House]:
         journal=journal,
         pool=pool,
         limits=LocalLimits(count_month=count_month),
+        once=Once(keys),
+        observers=observers,
     )
     agents[TOKEN] = agent("openai", echo.url("openai"))
     yield House(
