@@ -2,11 +2,13 @@
 
 from typing import Final, Protocol
 
+from agents.crypto import Secret
 from llm.client import Answer, UpstreamCut, UpstreamStalled
 from llm.errors import GatewayError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
 from llm.exchange import Exchange
 
 OK: Final = 200
+SHORTEST_KEY: Final = 8  # what is shorter is a word ("ollama"), and no secret
 BROKEN_OFF: Final = "The provider's answer broke off. What came until here is all there is."
 
 Headers = list[tuple[bytes, bytes]]
@@ -45,6 +47,8 @@ async def _whole(exchange: Exchange, answer: Answer, reply: Reply) -> bytes:
         body = await answer.body()
     except UpstreamCut as cut:
         raise _before_first_byte(exchange, cut) from None
+    if answer.status != OK and exchange.target:
+        body = without(exchange.target.key, body)
     try:
         body = exchange.relay.whole(answer.status, body)
     except UpstreamError:
@@ -103,6 +107,12 @@ def about(exchange: Exchange) -> Headers:
     if exchange.dropped:
         headers.append((b"x-vutler-dropped", ", ".join(exchange.dropped).encode()))
     return headers
+
+
+def without(key: Secret, error: bytes) -> bytes:
+    """Return a provider's error without the key that it quotes: whoever holds an agent's token needn't be its owner."""
+    quoted = key.reveal().encode()
+    return error.replace(quoted, b"***") if len(quoted) >= SHORTEST_KEY else error
 
 
 def no_way_left(failure: GatewayError | None) -> GatewayError:

@@ -69,7 +69,6 @@ class Exchange:
         "_request_type",
         "_started",
         "agent",
-        "base_url",
         "dropped",
         "http_status",
         "id",
@@ -79,6 +78,7 @@ class Exchange:
         "relay",
         "request",
         "status",
+        "target",
         "usage",
     )
 
@@ -89,7 +89,7 @@ class Exchange:
         self.status: Status = "client_closed"
         self.http_status = 0
         self.provider = ""
-        self.base_url = ""
+        self.target: Target | None = None
         self.model = request.model
         self.relay: Relay = UNANSWERED
         self.dropped: Sequence[str] = ()
@@ -118,7 +118,7 @@ class Exchange:
 
     def attempt(self, target: Target, model: str, prepared: Prepared) -> None:
         """Note that a call goes out. Until it is known how it ends, it has no status."""
-        self.provider, self.base_url, self.model = target.provider, target.base_url, model
+        self.target, self.provider, self.model = target, target.provider, model
         self.relay, self.dropped = prepared.relay, prepared.dropped
         self._attempt_began = time.perf_counter()
         self._attempts.append(Attempt(provider=target.provider, model=model, status=None, latency_ms=0))

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 from django.db import Error
 
-from llm.answering import Reply, no_way_left, relay
+from llm.answering import OK, Reply, no_way_left, relay, without
 from llm.client import Answer, Upstream, UpstreamCut
 from llm.errors import (
     AgentNotConfigured,
@@ -121,6 +121,8 @@ class Gateway:
             raise UpstreamUnavailable("The provider's answer broke off. Try again.") from None
         finally:
             answer.close()
+        if answer.status != OK:
+            body = without(agent.target.key, body)
         await reply.start(answer.status, answer.headers())
         await reply.end(provider.models_body(answer.status, body))
 

@@ -61,7 +61,7 @@ class Traces:
 
 
 def _attributes(exchange: Exchange, record: Record) -> dict[str, AttributeValue]:
-    place = urlsplit(exchange.base_url)
+    place = urlsplit(exchange.target.base_url if exchange.target else "")
     found: dict[str, AttributeValue] = {
         "gen_ai.provider.name": NAMES.get(record.provider, record.provider),
         "gen_ai.request.model": record.model,

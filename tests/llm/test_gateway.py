@@ -144,6 +144,21 @@ async def test_the_providers_refusal_comes_back_as_it_is(house, echo, status):
     assert len(await echo.arequests(count=1)) == 1
 
 
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+async def test_a_key_that_the_provider_quotes_in_its_error_is_taken_out(house, echo, provider):
+    """Whoever holds the agent's token isn't always the owner of the key."""
+    house.agents[TOKEN] = agent(provider, echo.url(provider))
+    answered = await house.call(says("[[status=401]] [[quote_key]] hello"))
+    assert answered.status == 401
+    assert answered.json()["error"]["message"] == "Incorrect API key provided: ***."
+
+
+async def test_a_key_quoted_while_models_are_listed_is_taken_out_too(house, echo):
+    echo.script("status=401; quote_key")
+    answered = await house.call(b"", path="/v1/models", method="GET")
+    assert (answered.status, answered.json()["error"]["message"]) == (401, "Incorrect API key provided: ***.")
+
+
 async def test_a_stream_that_the_provider_cuts_says_so_and_is_recorded_as_partial(house):
     answered = await house.call(says("[[cut=3]] a b c d e f", stream=True))
     assert "[DONE]" not in answered.events()

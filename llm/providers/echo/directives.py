@@ -39,6 +39,8 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     """Answer with this error."""
     error: Literal["", "no_credit"] = ""
     """Answer as this provider does when an account is empty."""
+    quote_key: bool = False
+    """Quote the key in that error, whole, as careless servers do."""
     retry_after: Seconds | None = None
     """Tell to come back in so many seconds."""
 

@@ -120,7 +120,10 @@ def usage(answer: Answer) -> dict[str, Any]:
     """Return the usage: cached tokens are within ``input_tokens``, reasoning within ``output_tokens``."""
     return {
         "input_tokens": answer.tokens_input,
-        "input_tokens_details": {"cached_tokens": answer.cached},
+        "input_tokens_details": {
+            "cached_tokens": answer.cached,
+            "cache_write_tokens": answer.cache_write + answer.cache_write_1h,
+        },
         "output_tokens": answer.output,
         "output_tokens_details": {"reasoning_tokens": answer.reasoning},
         "total_tokens": answer.tokens_input + answer.output,

@@ -134,7 +134,8 @@ class Turn:
         if asked.error == "no_credit":
             raise no_credit(self._provider, anthropic=self._anthropic)
         if asked.status is not None:
-            raise Refusal(asked.status, retry_after=asked.retry_after)
+            message = f"Incorrect API key provided: {self._key}." if asked.quote_key else ""
+            raise Refusal(asked.status, message, retry_after=asked.retry_after)
 
     def _whole(self, found: Answer) -> dict[str, Any]:
         match self._route:
