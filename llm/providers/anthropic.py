@@ -12,12 +12,14 @@ from typing import Final
 import msgspec
 
 from llm.errors import GatewayError, InvalidRequest, UpstreamUnavailable, openai_body
+from llm.providers import by_chat
 from llm.providers.base import Outgoing, Prepared, Target
 from llm.relays.messages import MessagesRelay
-from llm.requests import ChatRequest, MessagesRequest, Request
+from llm.requests import ChatRequest, MessagesRequest, Request, ResponsesRequest
 from llm.sse import Events, EventTooLong, data_of
 from llm.translate import chat as dialect
 from llm.translate.chat_to_messages import dropped_fields, to_messages
+from llm.translate.compatible import ALL
 from llm.translate.messages import Answer, ErrorAnswer, ErrorObject, Event, Models
 from llm.translate.messages_stream_to_chat import Chunks
 from llm.translate.messages_to_chat import texts, to_completion, to_error, to_models
@@ -58,6 +60,8 @@ class Anthropic:
                 return Prepared(outgoing, relay, dropped_fields(chat, model=request.model))
             case MessagesRequest():
                 return Prepared(_own(request, target, "messages"), MessagesRelay(request_id=request.id))
+            case ResponsesRequest():
+                return by_chat.responses(request, target, provider=self, accepts=ALL)
         raise InvalidRequest("Anthropic has no such thing. Use an agent on another provider for it.")
 
     def count_tokens(self, request: MessagesRequest, target: Target) -> Outgoing:

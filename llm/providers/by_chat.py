@@ -13,8 +13,13 @@ import msgspec
 from llm import sse, tokens
 from llm.errors import GatewayError, UpstreamUnavailable
 from llm.providers.base import Prepared, Provider, Relay, Target
-from llm.requests import ChatRequest, Request
+from llm.requests import ChatRequest, MessagesRequest, Request, ResponsesRequest
+from llm.translate import messages_request, messages_request_to_chat, responses_request, responses_request_to_chat
+from llm.translate.compatible import Accepts
 from llm.translate.completion import Completion
+from llm.translate.messages_request_to_chat import Translated
+from llm.translate.messages_teller import MessagesTeller
+from llm.translate.responses_teller import ResponsesTeller
 from metering.usage import Usage
 
 OK: Final = 200
@@ -47,30 +52,44 @@ class Teller(Protocol):
         ...
 
 
-def prepare(
-    request: Request,
-    target: Target,
-    *,
-    provider: Provider,
-    fields: dict[str, object],
-    dropped: list[str],
-    teller: Teller,
-) -> Prepared:
-    """Build what to send for ``request``, whose chat completion request has these ``fields``.
+def messages(request: MessagesRequest, target: Target, *, provider: Provider, accepts: Accepts) -> Prepared:
+    """Build what to send for a request in Anthropic's dialect, to a provider that ``accepts`` so much.
 
     Raises:
         llm.errors.InvalidRequest: for what this provider can't be asked; names the field.
     """
+    asked = messages_request.read(request.body)
+    translated = messages_request_to_chat.to_chat(asked, model=request.model, accepts=accepts)
+    teller = MessagesTeller(request_id=request.id, body=request.body)
+    return _prepared(request, target, provider=provider, translated=translated, teller=teller)
+
+
+def responses(request: ResponsesRequest, target: Target, *, provider: Provider, accepts: Accepts) -> Prepared:
+    """Build what to send for a response, to a provider that ``accepts`` so much.
+
+    Raises:
+        llm.errors.InvalidRequest: for what this provider can't be asked; names the field.
+    """
+    asked = responses_request.read(request.body)
+    translated = responses_request_to_chat.to_chat(asked, model=request.model, accepts=accepts)
+    teller = ResponsesTeller(asked, request_id=request.id)
+    return _prepared(request, target, provider=provider, translated=translated, teller=teller)
+
+
+def _prepared(
+    request: Request, target: Target, *, provider: Provider, translated: Translated, teller: Teller
+) -> Prepared:
     chat = ChatRequest(
         id=request.id,
-        body=msgspec.json.encode(fields),
+        body=msgspec.json.encode(translated.fields),
         model=request.model,
         names_model=True,
         stream=request.stream,
         wants_usage=request.stream,
     )
     inner = provider.prepare(chat, target)
-    return Prepared(inner.outgoing, ByChat(inner.relay, teller, body=request.body), [*dropped, *inner.dropped])
+    relay = ByChat(inner.relay, teller, body=request.body)
+    return Prepared(inner.outgoing, relay, [*translated.dropped, *inner.dropped])
 
 
 class ByChat:

@@ -17,9 +17,6 @@ from llm.relays.embeddings import EmbeddingsRelay
 from llm.relays.responses import ResponsesRelay
 from llm.requests import ChatRequest, EmbeddingsRequest, MessagesRequest, Request, ResponsesRequest, with_fields
 from llm.translate.compatible import Accepts
-from llm.translate.messages_request import read
-from llm.translate.messages_request_to_chat import to_chat
-from llm.translate.messages_teller import MessagesTeller
 
 
 class OpenAICompatible(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,11 +41,9 @@ class OpenAICompatible(msgspec.Struct, frozen=True, kw_only=True):
             case EmbeddingsRequest():
                 return Prepared(_outgoing(target, "embeddings", request.with_model()), EmbeddingsRelay())
             case MessagesRequest():
-                asked = to_chat(read(request.body), model=request.model, accepts=self.accepts)
-                teller = MessagesTeller(request_id=request.id, body=request.body)
-                return by_chat.prepare(
-                    request, target, provider=self, fields=asked.fields, dropped=asked.dropped, teller=teller
-                )
+                return by_chat.messages(request, target, provider=self, accepts=self.accepts)
+            case ResponsesRequest():
+                return by_chat.responses(request, target, provider=self, accepts=self.accepts)
         raise InvalidRequest("This provider can't be asked that.")
 
     def count_tokens(self, request: MessagesRequest, target: Target) -> None:

@@ -9,6 +9,7 @@ from llm import sse
 from llm.errors import GatewayError
 from llm.relays.passing import Passing
 from llm.translate.completion import disjoint
+from llm.translate.responses_teller import error_event
 from metering.usage import Usage
 
 ENDS: Final = frozenset({"response.completed", "response.incomplete"})
@@ -122,9 +123,3 @@ class ResponsesRelay(Passing):
 
     def _error_event(self, error: GatewayError) -> bytes:
         return error_event(error, number=self._number + 1)
-
-
-def error_event(error: GatewayError, *, number: int) -> bytes:
-    """Return the event that tells of an error in mid-stream; ``number`` is its place in the stream."""
-    fields = {"type": "error", "code": error.code, "message": error.message, "param": None, "sequence_number": number}
-    return b"event: error\ndata: " + msgspec.json.encode(fields) + b"\n\n"
