@@ -81,8 +81,8 @@ class RecordSerializer(serializers.ModelSerializer[UsageRecord]):
 
     class Meta:
         model = UsageRecord
-        fields = "__all__"
-        read_only_fields = [field.name for field in UsageRecord._meta.concrete_fields]
+        fields = [field.name for field in UsageRecord._meta.concrete_fields if field.editable]
+        read_only_fields = fields
 
 
 class RecordPageSerializer(serializers.Serializer[Any]):

@@ -1,14 +1,15 @@
 """What a store of usage records does."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
 from metering.models import UsageRecord
 from metering.periods import Month
+from metering.totals import Latency, Slice, Totals
 
 
 class StoreUnavailable(Exception):
@@ -51,6 +52,17 @@ class Page:
     next_cursor: str | None
 
 
+Hours = Mapping[datetime, Collection[UUID]]  # agents by the hour (its first instant, UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Touched:
+    """The agents' hours that records were stored for since a mark, and the mark to ask from next time."""
+
+    hours: Hours
+    mark: int
+
+
 class Store(Protocol):
     """Appends records once each, and answers what they add up to."""
 
@@ -82,10 +94,13 @@ class Store(Protocol):
         workspace_id: UUID,
         month: Month | None = None,
         agent_id: UUID | None = None,
+        status: str | None = None,
+        request_type: str | None = None,
+        day: date | None = None,
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page:
-        """Return a page of the workspace's records, the newest first.
+        """Return a page of the workspace's records, the newest first: all of them, or those that are like that.
 
         Raises:
             ValueError: for a cursor that no page gave.
@@ -94,4 +109,37 @@ class Store(Protocol):
 
     def first_record_at(self, *, workspace_id: UUID) -> datetime | None:
         """Return when the workspace's oldest record is from."""
+        ...
+
+    # --- for roll-ups ---------------------------------------------------------------------------
+
+    def mark(self) -> int:
+        """Return a mark such that every record that isn't there to be seen yet is after it."""
+        ...
+
+    def touched(self, *, since: int, workspace_id: UUID | None = None) -> Touched:
+        """Return whose hours got records since a mark (0: ever), all that are there to be seen now.
+
+        A record that is being stored at this moment, and shows later, is after the new mark, however long that takes.
+        """
+        ...
+
+    def hours(self, *, day: date) -> Hours:
+        """Return whose hours of a day (UTC) have records."""
+        ...
+
+    def slices(self, hours: Hours) -> Iterator[tuple[datetime, Slice, Totals]]:
+        """Give what the records of these agents' hours add up to."""
+        ...
+
+    def latencies(self, hours: Hours) -> Iterator[Latency]:
+        """Give how long the answered requests of these agents' hours took, to two digits of a millisecond count."""
+        ...
+
+    def days(self) -> tuple[date, date] | None:
+        """Return the days (UTC) of the oldest and the newest record."""
+        ...
+
+    def find(self, ids: Collection[UUID]) -> list[UsageRecord]:
+        """Return those of the records that are there."""
         ...

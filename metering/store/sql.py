@@ -8,8 +8,8 @@ import base64
 import binascii
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cache
 from typing import Any, Final
@@ -18,18 +18,20 @@ from uuid import UUID
 import msgspec
 from django.conf import settings
 from django.db import DataError, Error, IntegrityError, connections
-from django.db.models import Count, Min, Q, Sum
+from django.db.models import Count, Max, Min, Q, Sum
 from django.db.models.functions import Coalesce
 
 from metering.models import UsageRecord
 from metering.periods import Month
 from metering.record import Record
-from metering.store.base import AgentUsage, BadRecord, Page, StoreUnavailable
+from metering.store import sql_sums
+from metering.store.base import AgentUsage, BadRecord, Hours, Page, StoreUnavailable, Touched
+from metering.totals import BYOKEY, OK, Latency, Slice, Totals
 
-OK: Final = "ok"
-BYOKEY: Final = "byokey"
 # JSON's \u0000, unless it is a backslash and then some letters: no text column of PostgreSQL holds that character.
 NUL: Final = re.compile(rb"(?<!\\)(\\\\)*\\u0000")
+
+DAY: Final = timedelta(days=1)
 
 _read_records = msgspec.json.Decoder(list[Record]).decode
 
@@ -96,15 +98,21 @@ class SqlStore:
         workspace_id: UUID,
         month: Month | None = None,
         agent_id: UUID | None = None,
+        status: str | None = None,
+        request_type: str | None = None,
+        day: date | None = None,
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page:
         """See :meth:`metering.store.base.Store.records`."""
-        rows = UsageRecord.objects.filter(workspace_id=workspace_id)
+        alike = {"agent_id": agent_id, "status": status, "request_type": request_type}
+        rows = UsageRecord.objects.filter(
+            workspace_id=workspace_id, **{name: value for name, value in alike.items() if value}
+        )
         if month:
             rows = rows.filter(timestamp__gte=month.start, timestamp__lt=month.end)
-        if agent_id:
-            rows = rows.filter(agent_id=agent_id)
+        if day:
+            rows = rows.filter(timestamp__gte=midnight(day), timestamp__lt=midnight(day) + DAY)
         if cursor:
             moment, record_id = _read_cursor(cursor)
             rows = rows.filter(Q(timestamp__lt=moment) | Q(timestamp=moment, id__lt=record_id))
@@ -118,6 +126,40 @@ class SqlStore:
             first=Min("timestamp")
         )["first"]
         return found
+
+    def mark(self) -> int:
+        """See :meth:`metering.store.base.Store.mark`."""
+        return sql_sums.mark()
+
+    def touched(self, *, since: int, workspace_id: UUID | None = None) -> Touched:
+        """See :meth:`metering.store.base.Store.touched`."""
+        return sql_sums.touched(since=since, workspace_id=workspace_id)
+
+    def hours(self, *, day: date) -> Hours:
+        """See :meth:`metering.store.base.Store.hours`."""
+        return sql_sums.hours(midnight(day), midnight(day) + DAY)
+
+    def slices(self, hours: Hours) -> Iterator[tuple[datetime, Slice, Totals]]:
+        """See :meth:`metering.store.base.Store.slices`."""
+        return sql_sums.slices(hours)
+
+    def latencies(self, hours: Hours) -> Iterator[Latency]:
+        """See :meth:`metering.store.base.Store.latencies`."""
+        return sql_sums.latencies(hours)
+
+    def days(self) -> tuple[date, date] | None:
+        """See :meth:`metering.store.base.Store.days`."""
+        ends = UsageRecord.objects.order_by().aggregate(first=Min("timestamp"), last=Max("timestamp"))
+        return (ends["first"].date(), ends["last"].date()) if ends["first"] else None
+
+    def find(self, ids: Collection[UUID]) -> list[UsageRecord]:
+        """See :meth:`metering.store.base.Store.find`."""
+        return list(UsageRecord.objects.filter(id__in=ids).order_by())
+
+
+def midnight(day: date) -> datetime:
+    """Return the first instant of a day, in UTC."""
+    return datetime.combine(day, time(), UTC)
 
 
 def _of_agent(agent_id: UUID, parts: list[dict[str, Any]]) -> AgentUsage:
@@ -164,17 +206,18 @@ def _insist(array: bytes) -> None:
 @cache
 def _insert(vendor: str) -> str:
     """Return the statement that stores a JSON array of records."""
-    fields: list[Any] = list(UsageRecord._meta.concrete_fields)
+    fields: list[Any] = [field for field in UsageRecord._meta.concrete_fields if field.name != "stored"]
     columns = ", ".join(f'"{field.column}"' for field in fields)
-    table = UsageRecord._meta.db_table
+    order = sql_sums.ORDER[vendor]
     if vendor == "postgresql":
         types = ", ".join(f'"{field.column}" {field.db_type(connections[settings.METER_DATABASE])}' for field in fields)
-        source = f"SELECT {columns} FROM jsonb_to_recordset(%s::jsonb) AS line({types})"  # noqa: S608
+        source = f"SELECT {columns}, {order} FROM jsonb_to_recordset(%s::jsonb) AS line({types})"  # noqa: S608
     else:
         values = ", ".join(_extract(field) for field in fields)
         # WHERE true: without it SQLite reads ON CONFLICT as part of a join.
-        source = f"SELECT {values} FROM json_each(%s) WHERE true"  # noqa: S608
-    return f'INSERT INTO "{table}" ({columns}) {source} ON CONFLICT (id) DO NOTHING'
+        source = f"SELECT {values}, {order} FROM json_each(%s) WHERE true"  # noqa: S608
+    into = f'"{UsageRecord._meta.db_table}" ({columns}, "stored")'
+    return f"INSERT INTO {into} {source} ON CONFLICT (id) DO NOTHING"
 
 
 def _extract(field: Any) -> str:

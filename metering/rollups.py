@@ -1,0 +1,188 @@
+"""Roll-ups: what each hour, day and month came to, made from the records and never added to.
+
+Records come late and out of order, so nothing is counted up. Whatever hours got records since the last time are summed
+again from their records, their days from the hours, their months from the days. Doing that twice, or twice at once,
+or half of it before the power goes, leaves nothing wrong: the watermark moves last, and what is before it is in.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models import F, Q, Sum
+
+from metering.models import DailyUsage, HourlyLatency, HourlyUsage, MonthlyUsage, Watermark
+from metering.periods import Month
+from metering.store import get_store
+from metering.store.base import Hours
+from metering.totals import BYOKEY, LARGEST, OK, Slice, Totals
+
+AT_ONCE: Final = 1_000  # rows, or agents, in one statement
+DAY: Final = timedelta(days=1)
+
+
+def roll_up() -> int:
+    """Bring the roll-ups up to date; return how many days were made again.
+
+    Raises:
+        django.db.Error: when the database is away; the next time goes over the same records.
+    """
+    return sum(1 for _day in days_rolled_up())
+
+
+def days_rolled_up() -> Iterator[date]:
+    """Bring the roll-ups up to date, giving each day that is done."""
+    reached = watermark()
+    touched = get_store().touched(since=reached.stored)
+    for day, hours in sorted(by_day(touched.hours).items()):
+        with _alone():
+            _make(day, hours)
+        yield day
+    _move(reached, touched.mark)
+
+
+def days_rebuilt() -> Iterator[date]:
+    """Make every roll-up that there are records for again, giving each day that is done."""
+    store = get_store()
+    reached, mark = watermark(), store.mark()
+    for day in record_days():
+        with _alone():
+            _make(day, store.hours(day=day), instead_of=_forget(day))
+        yield day
+    _move(reached, mark)
+
+
+def record_days() -> list[date]:
+    """Return every day from the oldest record to the newest."""
+    ends = get_store().days()
+    return [ends[0] + DAY * number for number in range((ends[1] - ends[0]).days + 1)] if ends else []
+
+
+def watermark() -> Watermark:
+    """Return how far the roll-ups are."""
+    return Watermark.objects.filter(pk=1).first() or Watermark()
+
+
+def by_day(hours: Hours) -> dict[date, dict[datetime, Collection[UUID]]]:
+    """Return the hours of each day."""
+    days: dict[date, dict[datetime, Collection[UUID]]] = defaultdict(dict)
+    for hour, agents in hours.items():
+        days[hour.date()][hour] = agents
+    return days
+
+
+def of_day(day: date) -> Q:
+    """Return the condition that an hour is of a day."""
+    midnight = datetime.combine(day, time(), UTC)
+    return Q(hour__gte=midnight, hour__lt=midnight + DAY)
+
+
+# --- making them ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Keep other workers out until what is made now is there as a whole."""
+    Watermark.objects.get_or_create(pk=1)
+    with transaction.atomic(using=settings.METER_DATABASE):
+        # Holds the row: the next one waits here, and then sees all that this one did.
+        Watermark.objects.filter(pk=1).update(version=F("version") + 1)
+        yield
+
+
+def _move(reached: Watermark, mark: int) -> None:
+    # Where somebody else has moved it meanwhile, theirs stays: going over something twice does no harm.
+    Watermark.objects.get_or_create(pk=1)
+    Watermark.objects.filter(pk=1, stored=reached.stored).update(stored=mark)
+
+
+def _make(day: date, hours: Hours, *, instead_of: Collection[UUID] = ()) -> None:
+    """Make these agents' hours of a day again, the day of theirs, and the month."""
+    _make_hours(hours)
+    agents = sorted({agent for some in hours.values() for agent in some}.union(instead_of))
+    for some in _batches(agents):
+        _make_days(day, some)
+        _make_months(Month(day.year, day.month), some)
+
+
+def _forget(day: date) -> set[UUID]:
+    """Take a day's hours away; return whose they were."""
+    agents = set(HourlyUsage.objects.filter(of_day(day)).values_list("agent_id", flat=True).distinct())
+    agents.update(DailyUsage.objects.filter(day=day).values_list("agent_id", flat=True).distinct())
+    HourlyUsage.objects.filter(of_day(day)).delete()
+    HourlyLatency.objects.filter(of_day(day)).delete()
+    return agents
+
+
+def _make_hours(hours: Hours) -> None:
+    store = get_store()
+    for hour, agents in hours.items():
+        for some in _batches(sorted(agents)):
+            HourlyUsage.objects.filter(hour=hour, agent_id__in=some).delete()
+            HourlyLatency.objects.filter(hour=hour, agent_id__in=some).delete()
+    _insert(
+        HourlyUsage,
+        (HourlyUsage(hour=hour, **key._asdict(), **sums.columns()) for hour, key, sums in store.slices(hours)),
+    )
+    _insert(HourlyLatency, (HourlyLatency(**latency._asdict()) for latency in store.latencies(hours)))
+
+
+def _make_days(day: date, agents: Sequence[UUID]) -> None:
+    DailyUsage.objects.filter(day=day, agent_id__in=agents).delete()
+    hours = HourlyUsage.objects.filter(of_day(day), agent_id__in=agents)
+    _insert(
+        DailyUsage,
+        (
+            DailyUsage(day=day, **{name: row[name] for name in Slice._fields}, **Totals.summed(row).columns())
+            for row in _added(hours, Slice._fields)
+        ),
+    )
+
+
+def _make_months(month: Month, agents: Sequence[UUID]) -> None:
+    """Make the agents' month from its days."""
+    first = month.start.date()
+    MonthlyUsage.objects.filter(month=first, agent_id__in=agents).delete()
+    days = DailyUsage.objects.filter(day__gte=first, day__lt=month.end.date(), agent_id__in=agents)
+    parts: dict[tuple[UUID, UUID], list[dict[str, Any]]] = defaultdict(list)
+    for row in _added(days, ("agent_id", "workspace_id", "tier", "provider", "status")):
+        parts[row["agent_id"], row["workspace_id"]].append(row)
+    _insert(
+        MonthlyUsage,
+        (_month_row(agent_id, workspace_id, first, rows) for (agent_id, workspace_id), rows in parts.items()),
+    )
+
+
+def _month_row(agent_id: UUID, workspace_id: UUID, first: date, rows: list[dict[str, Any]]) -> MonthlyUsage:
+    # Adding is done in exact decimals and whole numbers, so the order of rows makes no difference.
+    whole = sum((Totals.summed(row) for row in rows), Totals())
+    managed = sum((Totals.summed(row) for row in rows if row["tier"] != BYOKEY), Totals())
+    failed = sum(Totals.summed(row).requests for row in rows if row["status"] != OK)
+    return MonthlyUsage(
+        agent_id=agent_id,
+        workspace_id=workspace_id,
+        month=first,
+        failed=failed,
+        managed_tokens=min(managed.tokens, LARGEST),
+        providers=sorted({row["provider"] for row in rows}),
+        **whole.columns(),
+    )
+
+
+def _added(rows: "models.QuerySet[Any]", by: Sequence[str]) -> Any:
+    sums = {f"sum_{name}": Sum(name) for name in Totals.__slots__}
+    return rows.order_by().values(*by).annotate(**sums)
+
+
+def _insert(model: type[models.Model], rows: Iterator[Any]) -> None:
+    model._default_manager.bulk_create(rows, batch_size=AT_ONCE)
+
+
+def _batches(agents: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
+    for start in range(0, len(agents), AT_ONCE):
+        yield agents[start : start + AT_ONCE]
