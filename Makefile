@@ -61,7 +61,7 @@ fmt: setup ## format and sort (PATHS=llm/)
 	$(BIN)/ruff format $(PATHS)
 
 messages: setup ## collect the texts to translate into vutler/locale
-	@$(CHECK_ENV) $(BIN)/python manage.py makemessages --all --no-obsolete --ignore '.venv*' --ignore 'var/*'
+	@$(CHECK_ENV) $(BIN)/python manage.py makemessages --all --no-obsolete --add-location file --ignore '.venv*' --ignore 'var/*' --ignore 'tests/*'
 
 shots: setup machine ## walk through the pages and keep pictures in docs/images (SHOTS=dir)
 	SHOTS=$${SHOTS:-docs/images} $(BIN)/python -m pytest tests/browser -q

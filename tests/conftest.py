@@ -10,8 +10,11 @@ from hypothesis import settings as hypothesis
 
 from agents import services
 from agents.models import Agent, User, Workspace
+from tests.languages import compile_catalogues
 
 pytest_plugins = ["tests.echo", "tests.llm.gateway", "tests.process"]
+
+compile_catalogues()
 
 PASSWORD = "correct horse battery"
 

@@ -2,9 +2,9 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from django.views.i18n import set_language
 
 from agents.views.addresses import addresses
+from agents.views.front import language
 from vutler.health import healthz, readyz
 from vutler.scrape import metrics
 
@@ -16,7 +16,7 @@ urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("api/v1/", include(("vutler.api", "api"))),
     path("admin/", admin.site.urls),
-    path("language/", set_language, name="set_language"),
+    path("language/", language, name="set_language"),
     path("", include("agents.urls")),
     path("", include("metering.urls")),
     path("", include("llm.urls")),

@@ -44,7 +44,12 @@ class NewAgentForm(forms.Form):
         """Return the templates to choose from, a blank one last."""
         chosen = self["template"].value() or BLANK
         rows: list[dict[str, Any]] = [
-            {"id": row.id, "name": row.name, "description": row.description, "icon": ICONS.get(row.id, "bot")}
+            {
+                "id": row.id,
+                "name": gettext(row.name),
+                "description": gettext(row.description),
+                "icon": ICONS.get(row.id, "bot"),
+            }
             for row in templates().values()
         ]
         rows.append({"id": BLANK, "name": _("Blank"), "description": _("Start from nothing."), "icon": "plus"})

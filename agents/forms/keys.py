@@ -5,6 +5,7 @@ from typing import Any, Final
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from agents import services
@@ -17,7 +18,7 @@ KEY_LIMIT: Final = 4096  # characters
 def provider_choices() -> list[tuple[str, str]]:
     """Return the providers to choose from; the built-in echo only where it can be reached."""
     echo = bool(settings.PROVIDER_BASE_URL(ECHO, ""))
-    return [(row.id, row.name) for row in offered(echo=echo)]
+    return [(row.id, gettext(row.name)) for row in offered(echo=echo)]
 
 
 class SecretField(forms.CharField):

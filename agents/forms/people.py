@@ -10,6 +10,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from agents import services
@@ -48,6 +49,8 @@ class SignupForm(AllauthSignupForm):  # type: ignore[misc]
     def save(self, request: HttpRequest) -> User:
         """Create the person, and the workspace or the place in one that goes with them."""
         user: User = super().save(request)
+        user.language = get_language() or ""
+        user.save(update_fields=["language"])
         if not self.invitation:
             services.create_workspace(name=self.cleaned_data["company"], owner=user)
             return user

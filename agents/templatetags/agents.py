@@ -19,7 +19,7 @@ register = template.Library()
 def provider_name(provider_id: str) -> str:
     """Return a provider as people know it."""
     known = providers().get(provider_id)
-    return known.name if known else provider_id
+    return _(known.name) if known else provider_id
 
 
 @register.filter

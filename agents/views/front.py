@@ -7,6 +7,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
+from django.views.i18n import set_language
+
+from agents.models import User
 
 THEMES = ("light", "dark")
 
@@ -16,6 +19,16 @@ def home(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         return redirect("/agents/")
     return render(request, "front.html")
+
+
+@require_POST
+def language(request: HttpRequest) -> HttpResponse:
+    """Remember a language: in a cookie, and for the e-mails of who is logged in."""
+    chosen = request.POST.get("language", "")
+    if isinstance(request.user, User) and chosen in dict(settings.LANGUAGES):
+        User.objects.filter(pk=request.user.pk).update(language=chosen)
+    answer: HttpResponse = set_language(request)
+    return answer
 
 
 @require_POST

@@ -43,7 +43,7 @@ def helpdesk(elena) -> Agent:
 
 
 @pytest.fixture
-def on_pro(elena, helpdesk) -> Agent:
+def on_pro(elena, helpdesk):
     subscriptions.choose_plan(agent=helpdesk, tier="standard", by=elena.user, at=datetime(2026, 1, 5, tzinfo=UTC))
     return helpdesk
 

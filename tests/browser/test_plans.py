@@ -25,12 +25,12 @@ def february(time_machine):
 
 
 @pytest.fixture
-def helpdesk(elena, february) -> Agent:
+def helpdesk(elena, february):
     return services.create_agent(workspace=elena.workspace, name="Helpdesk", template="support-email", by=elena.user)
 
 
 @pytest.fixture
-def on_pro(elena, helpdesk) -> Agent:
+def on_pro(elena, helpdesk):
     subscriptions.choose_plan(agent=helpdesk, tier="standard", by=elena.user, at=datetime(2026, 1, 5, tzinfo=UTC))
     services.create_agent_token(agent=helpdesk, by=elena.user)
     return helpdesk
@@ -56,6 +56,18 @@ def look(shot) -> Look:
     return at
 
 
+@pytest.fixture
+def go(live, page: Page, elena, log_in) -> Callable[[str], Page]:
+    """Take Elena, logged in, to an address."""
+
+    def to(path: str) -> Page:
+        log_in(page, elena)
+        page.goto(live.url + path)
+        return page
+
+    return to
+
+
 class Counted:
     """Counts what a person does: each field filled in, each click."""
 
@@ -66,7 +78,7 @@ class Counted:
         self.actions += 1
         self.page.get_by_label(label).fill(text)
 
-    def press(self, role: str, name: str) -> None:
+    def press(self, role: Literal["button", "link"], name: str) -> None:
         self.actions += 1
         self.page.get_by_role("main").get_by_role(role, name=name).click()
 
@@ -98,9 +110,8 @@ def test_from_sign_up_to_a_plan_and_a_token_in_eight_actions(live, page, look, f
     assert Agent.objects.get().tier == "economy"
 
 
-def test_up_is_at_once(live, page, elena, on_pro, log_in, look):
-    log_in(page, elena)
-    page.goto(f"{live.url}/agents/{on_pro.pk}/")
+def test_up_is_at_once(go, on_pro, look):
+    page = go(f"/agents/{on_pro.pk}/")
     page.get_by_role("link", name="Change plan").click()
     expect(page.get_by_role("radio", name="Pro $10 a month")).to_be_checked()
     page.get_by_text("Ultra", exact=True).click()
@@ -113,9 +124,8 @@ def test_up_is_at_once(live, page, elena, on_pro, log_in, look):
     assert on_pro.tier == "premium"
 
 
-def test_down_waits_for_march_and_can_be_called_off(live, page, elena, on_pro, log_in, look):
-    log_in(page, elena)
-    page.goto(f"{live.url}/agents/{on_pro.pk}/plan/")
+def test_down_waits_for_march_and_can_be_called_off(go, on_pro, look):
+    page = go(f"/agents/{on_pro.pk}/plan/")
     page.get_by_text("Starter", exact=True).click()
     page.get_by_role("button", name="Continue").click()
     expect(page.get_by_text("You keep Pro until February is over. Starter takes over on March 1.")).to_be_visible()
@@ -129,9 +139,8 @@ def test_down_waits_for_march_and_can_be_called_off(live, page, elena, on_pro, l
     assert [stay.tier for stay in on_pro.stays.all()] == ["standard"]
 
 
-def test_leaving_waits_for_march(live, page, elena, on_pro, log_in, look):
-    log_in(page, elena)
-    page.goto(f"{live.url}/agents/{on_pro.pk}/")
+def test_leaving_waits_for_march(go, on_pro, look):
+    page = go(f"/agents/{on_pro.pk}/")
     page.get_by_role("link", name="End plan").click()
     expect(page.get_by_text("From March 1 on, Helpdesk answers only with a key of your own.")).to_be_visible()
     look(page, "plan-leave")
@@ -140,7 +149,8 @@ def test_leaving_waits_for_march(live, page, elena, on_pro, log_in, look):
     assert on_pro.tier_at(datetime(2026, 3, 1, tzinfo=UTC)) is None
 
 
-def test_ticking_the_box_turns_the_card_into_plans(live, page, alex, bot, february, log_in):
+@pytest.mark.usefixtures("february")
+def test_ticking_the_box_turns_the_card_into_plans(live, page, alex, bot, log_in):
     log_in(page, alex)
     page.goto(f"{live.url}/agents/{bot.pk}/")
     page.get_by_label("Use Managed LLM instead").check()
@@ -174,9 +184,8 @@ def test_with_the_keyboard_alone(live, desktop, elena, helpdesk, log_in):
     expect(page.get_by_role("heading", name="Pro is on.")).to_be_visible()
 
 
-def test_the_limit_is_set(live, page, elena, on_pro, log_in):
-    log_in(page, elena)
-    page.goto(f"{live.url}/agents/{on_pro.pk}/")
+def test_the_limit_is_set(go, on_pro):
+    page = go(f"/agents/{on_pro.pk}/")
     limit = page.get_by_label("Monthly limit for extra use")
     expect(limit).to_have_value("10")
     limit.fill("0")
@@ -185,11 +194,10 @@ def test_the_limit_is_set(live, page, elena, on_pro, log_in):
     expect(limit).to_have_value("0")
 
 
-def test_in_french(live, page, elena, helpdesk, log_in, look):
-    log_in(page, elena)
-    page.goto(f"{live.url}/agents/{helpdesk.pk}/plan/")
-    page.context.add_cookies([{"name": "django_language", "value": "fr", "url": live.url}])
-    page.reload()
+def test_in_french(go, helpdesk, look):
+    page = go(f"/agents/{helpdesk.pk}/plan/")
+    page.get_by_text("Your menu").locator("..").click()
+    page.get_by_role("button", name="French").click()
     expect(page.get_by_role("radio", name="Starter 5 $ par mois")).to_be_checked()
     look(page, "plans-fr")
     page.get_by_role("button", name="Continuer").click()
