@@ -19,6 +19,7 @@ from agents.crypto import Secret
 from agents.fields import CentsField, SealedField, key_ring
 from agents.plans import TIERS, History, Stay, Terms, month_terms, tier_at
 from agents.trail import say
+from agents.trouble import CanBeRefused
 
 INVITATION_LIFE = timedelta(days=7)
 HINTED_LENGTH = 16  # a shorter key would be given away by its hint
@@ -145,7 +146,7 @@ class Invitation(models.Model):
         return self.created_at + INVITATION_LIFE
 
 
-class ProviderKey(models.Model):
+class ProviderKey(CanBeRefused):
     """A customer's key at a provider, sealed. Several agents may use it.
 
     The secret is bound to this row, its provider and its base URL: it opens nowhere else, so that nobody can
@@ -231,6 +232,11 @@ class Agent(models.Model):
     provider_key = models.ForeignKey(
         ProviderKey, on_delete=models.SET_NULL, null=True, blank=True, related_name="agents"
     )
+    # Asked only where the provider of the first key fails. Without a model: for the one that the request names.
+    backup_key = models.ForeignKey(
+        ProviderKey, on_delete=models.SET_NULL, null=True, blank=True, related_name="backed_up_agents"
+    )
+    backup_model = models.CharField(max_length=200, blank=True)
     # How much a month may cost beyond the plan; empty for as much as the plan itself. Kept while on one's own key.
     overage_ceiling = CentsField(null=True, blank=True)
     paused_at = models.DateTimeField(null=True, blank=True)
