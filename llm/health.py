@@ -57,6 +57,7 @@ class KeyHealth:
     reason: str = ""
     success_rate: float = 1.0
     latency: float = 0.0
+    attempts: int = 0
 
     def cooling(self, now: float) -> bool:
         """Whether it's better left alone."""
@@ -71,11 +72,14 @@ class Breaker:
     open_until: float = 0.0
     trying: bool = False
 
+    @property
+    def open(self) -> bool:
+        """Whether the provider is in trouble, as far as anybody knows."""
+        return self.failures >= BREAK_AFTER
+
     def lets_through(self, now: float) -> bool:
         """Whether a request may go there now."""
-        if self.failures < BREAK_AFTER:
-            return True
-        return now >= self.open_until and not self.trying
+        return not self.open or (now >= self.open_until and not self.trying)
 
 
 @dataclass(slots=True)
@@ -96,7 +100,7 @@ class Health:
     def begin(self, *, provider: str) -> None:
         """Note that an attempt goes out; to an open breaker it is the one that tries."""
         breaker = self.breaker(provider)
-        breaker.trying = breaker.failures >= BREAK_AFTER
+        breaker.trying = breaker.open
 
     def abandoned(self, *, provider: str) -> None:
         """Note that an attempt was given up (the caller left): it says nothing."""
@@ -118,7 +122,7 @@ class Health:
         breaker.trying = False
         if meaning is Meaning.FAULT:
             breaker.failures += 1
-            if breaker.failures >= BREAK_AFTER:
+            if breaker.open:
                 breaker.open_until = now + BROKEN_FOR
         else:
             # Any answer of sense, a refusal too, shows that the provider itself is up.
@@ -129,6 +133,7 @@ class Health:
         elif meaning is Meaning.REFUSED:
             self.cool(key_id, until=now + COOL_REFUSED, reason=f"refused ({status})")
         if meaning is not Meaning.CALLERS:
+            key.attempts += 1
             good = meaning is Meaning.FINE
             key.success_rate += SMOOTHING * (good - key.success_rate)
             if good:
@@ -140,3 +145,19 @@ class Health:
         key = self.key(key_id)
         if until > key.cooling_until:
             key.cooling_until, key.reason = until, reason
+
+    def mend(self, key_id: str) -> None:
+        """Use a key again at once: somebody has seen it work."""
+        key = self.key(key_id)
+        key.cooling_until, key.reason = 0.0, ""
+
+    def down(self, provider: str, *, until: float) -> None:
+        """Pass a provider over until then: another process has seen it fail."""
+        breaker = self.breaker(provider)
+        breaker.failures = max(breaker.failures, BREAK_AFTER)
+        breaker.open_until = max(breaker.open_until, until)
+
+    def up(self, provider: str) -> None:
+        """Use a provider again: another process has seen it answer."""
+        breaker = self.breaker(provider)
+        breaker.failures, breaker.open_until = 0, 0.0

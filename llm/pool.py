@@ -15,12 +15,15 @@ from django.db import Error, close_old_connections
 
 from agents.catalogue import providers
 from agents.crypto import CannotOpen, Secret
-from llm.health import Health
+from llm.condition import Condition, KeyCondition
+from llm.health import Health, Meaning
 from llm.models import PoolKey, Route
+from llm.news import KeyCools, KeyWorks, PoolNews, ProviderDown, ProviderUp
 from llm.providers.base import Target
-from llm.routing import Candidate, Key, Occupancy, PoolRoute, candidates
+from llm.routing import Candidate, Explained, Key, Occupancy, PoolRoute, candidates, explain
 
 FRESH_FOR: Final = 5.0  # seconds
+WORTH_TELLING: Final = 1.0  # seconds by which a key must cool longer than the others know
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +55,10 @@ class Arrangement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pool:
-    """The keys of this process's Managed requests. Health and occupancy are kept here, in memory."""
+    """The keys of this process's Managed requests. Health and occupancy are kept here, in memory.
+
+    What goes wrong is told to the other processes with ``tell``, where somebody sets it.
+    """
 
     def __init__(
         self,
@@ -64,6 +70,7 @@ class Pool:
         """Fetch with ``load`` (in a thread) what staff arranged, at most every five seconds."""
         self.health = Health()
         self._load = load
+        self.tell: Callable[[PoolNews], None] = _nobody
         self._clock = clock
         self._chance = chance
         self._arrangement: Arrangement | None = None
@@ -104,20 +111,85 @@ class Pool:
         if not outcome.known:
             self.health.abandoned(provider=provider)
             return
+        now = self._clock()
+        cooled_until, was_down = self.health.key(way.key_id).cooling_until, self.health.breaker(provider).open
         meaning = self.health.ended(
             key_id=way.key_id,
             provider=provider,
             status=outcome.status,
-            now=self._clock(),
+            now=now,
             latency=took,
             retry_after=outcome.retry_after,
         )
         if meaning.moves_on:
             log.warning("pool_attempt_failed", key=way.key_id, provider=provider, meaning=meaning.value)
+        self._tell_of_key(way.key_id, now=now, cooled_until=max(cooled_until, now))
+        self._tell_of_provider(provider, meaning, now=now, was_down=was_down)
+
+    def hear(self, news: PoolNews) -> None:
+        """Take another process's word for how a key or provider is doing. May be called from any thread."""
+        now = self._clock()
+        match news:
+            case KeyCools():
+                self.health.cool(news.key_id, until=now + news.seconds, reason=news.reason)
+            case KeyWorks():
+                self.health.mend(news.key_id)
+            case ProviderDown():
+                self.health.down(news.provider, until=now + news.seconds)
+            case ProviderUp():
+                self.health.up(news.provider)
+
+    def condition(self) -> Condition:
+        """Return how keys and providers are doing, as seen here. May be called from any thread."""
+        now = self._clock()
+        return Condition(
+            keys={
+                key_id: self._key_condition(key_id, now) for key_id in {*self.health.keys.copy(), *self._on_key.copy()}
+            },
+            down_for={
+                provider: max(breaker.open_until - now, 0.0)
+                for provider, breaker in self.health.breakers.copy().items()
+                if breaker.open
+            },
+        )
+
+    def explain(self, *, tier: str, arrangement: Arrangement) -> list[Explained]:
+        """Tell where a request of ``tier`` could go at this moment, and what is passed over. From any thread."""
+        return explain(
+            routes=arrangement.routes.get(tier, ()),
+            keys=arrangement.keys,
+            health=self.health,
+            occupancy=Occupancy(on_key=self._on_key, of_workspace={}),
+            now=self._clock(),
+        )
 
     def close(self) -> None:
         """Let the thread go."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _key_condition(self, key_id: str, now: float) -> KeyCondition:
+        key = self.health.key(key_id)
+        return KeyCondition(
+            cools_for=max(key.cooling_until - now, 0.0),
+            reason=key.reason if key.cooling(now) else "",
+            attempts=key.attempts,
+            success_rate=key.success_rate,
+            latency=key.latency,
+            under_way=self._on_key.get(key_id, 0),
+        )
+
+    def _tell_of_key(self, key_id: str, *, now: float, cooled_until: float) -> None:
+        key = self.health.key(key_id)
+        # Of a hundred requests refused at the same moment, one is news.
+        if key.cooling_until > cooled_until + WORTH_TELLING:
+            self.tell(KeyCools(key_id=key_id, seconds=key.cooling_until - now, reason=key.reason))
+
+    def _tell_of_provider(self, provider: str, meaning: Meaning, *, now: float, was_down: bool) -> None:
+        breaker = self.health.breaker(provider)
+        if was_down and not breaker.open:
+            self.tell(ProviderUp(provider=provider))
+        elif meaning is Meaning.FAULT and breaker.open:
+            self.tell(ProviderDown(provider=provider, seconds=breaker.open_until - now))
 
     def _occupancy(self, workspace_id: str) -> Occupancy:
         mine = {key_id: count for (workspace, key_id), count in self._of_workspace.items() if workspace == workspace_id}
@@ -136,6 +208,10 @@ class Pool:
                         raise
                 self._fresh_until = self._clock() + FRESH_FOR
         return self._arrangement
+
+
+def _nobody(_news: PoolNews) -> None:
+    """Nobody else has to know."""
 
 
 def _one_less(counter: "Counter[Any]", key: object) -> None:

@@ -1,7 +1,8 @@
 """Which key of which provider a Managed request tries, in what order. Pure: chance and time are passed in."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Final
 
 from llm.health import Health
@@ -87,3 +88,90 @@ def candidates(
 def _by_chance(keys: list[Key], chance: Callable[[], float]) -> list[Key]:
     """Shuffle so that a key is first as often as its share of the weights (Efraimidis and Spirakis, 2006)."""
     return sorted(keys, key=lambda key: chance() ** (1 / max(key.weight, 1)), reverse=True)
+
+
+# --- Why -----------------------------------------------------------------------------------------
+
+
+class Verdict(Enum):
+    """Why a request would take a key, or pass it over."""
+
+    TAKEN = "taken"
+    LAST_RESORT = "taken, as nothing better is left"
+    FULL = "has no room"
+    COOLING = "is cooling"
+    DOWN = "its provider is in trouble"
+    NO_KEY = "there is no key for it"
+
+    @property
+    def goes(self) -> bool:
+        """Whether a request may go there."""
+        return self in {Verdict.TAKEN, Verdict.LAST_RESORT}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """A route with one of its keys (None: it has none), and what would become of it.
+
+    ``share`` is how often the key is the route's first, of 1; ``seconds`` until what stands in the way is over.
+    """
+
+    route: PoolRoute
+    key: Key | None
+    verdict: Verdict
+    share: float = 0.0
+    seconds: float = 0.0
+
+
+def explain(
+    *, routes: Sequence[PoolRoute], keys: Sequence[Key], health: Health, occupancy: Occupancy, now: float
+) -> list[Explained]:
+    """Return what :func:`candidates` would give, in order, and after it what it would leave out, with the reason."""
+    looked_at = [
+        each for route in routes for each in _explain_route(route, keys, health=health, occupancy=occupancy, now=now)
+    ]
+    taken = [each for each in looked_at if each.verdict is Verdict.TAKEN]
+    left_out = [each for each in looked_at if each.verdict is not Verdict.TAKEN]
+    if taken:
+        return taken + left_out
+    slim = [
+        Explained(route=each.route, key=each.key, verdict=Verdict.LAST_RESORT, seconds=each.seconds)
+        for each in left_out
+        if each.key and occupancy.has_room(each.key)
+    ]
+    slim.sort(key=lambda each: health.key(each.key.id).cooling_until if each.key else 0.0)
+    return slim + [each for each in left_out if not (each.key and occupancy.has_room(each.key))]
+
+
+def _explain_route(
+    route: PoolRoute, keys: Sequence[Key], *, health: Health, occupancy: Occupancy, now: float
+) -> list[Explained]:
+    mine = [key for key in keys if key.provider == route.provider]
+    if not mine:
+        return [Explained(route=route, key=None, verdict=Verdict.NO_KEY)]
+    breaker = health.breaker(route.provider)
+    found = []
+    for key in mine:
+        if not occupancy.has_room(key):
+            found.append(Explained(route=route, key=key, verdict=Verdict.FULL))
+        elif not breaker.lets_through(now):
+            wait = max(breaker.open_until - now, 0.0)
+            found.append(Explained(route=route, key=key, verdict=Verdict.DOWN, seconds=wait))
+        elif health.key(key.id).cooling(now):
+            wait = health.key(key.id).cooling_until - now
+            found.append(Explained(route=route, key=key, verdict=Verdict.COOLING, seconds=wait))
+        else:
+            found.append(Explained(route=route, key=key, verdict=Verdict.TAKEN))
+    return _with_shares(found)
+
+
+def _with_shares(found: list[Explained]) -> list[Explained]:
+    """Say how often each key that is taken comes first; the heaviest stand first."""
+    total = sum(_weight(each) for each in found) or 1
+    shared = [replace(each, share=_weight(each) / total) for each in found]
+    return sorted(shared, key=lambda each: each.share, reverse=True)
+
+
+def _weight(explained: Explained) -> int:
+    key = explained.key
+    return max(key.weight, 1) if key and explained.verdict is Verdict.TAKEN else 0

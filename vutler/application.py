@@ -7,11 +7,12 @@ from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 from agents.catalogue import ECHO
-from llm import pool, snapshot
+from llm import pool, running, snapshot
 from llm.access_log import AccessLog
 from llm.announcements import Announcements
 from llm.asgi import App, GatewayApp, Receive, Scope, Send
 from llm.client import Upstream
+from llm.condition import Conditions
 from llm.gateway import Gateway, Observer
 from llm.idempotency import DatabaseKeys, Once, RedisKeys
 from llm.limits import LocalLimits
@@ -31,13 +32,15 @@ class Application:
 
     def __init__(self) -> None:
         self._snapshots = Snapshots(load=snapshot.load)
-        self._announcements = Announcements(url=settings.REDIS_URL, forget=self._snapshots.forget)
+        self._pool = Pool(load=pool.load)
+        self._announcements = Announcements(url=settings.REDIS_URL, forget=self._snapshots.forget, hear=self._pool.hear)
+        self._pool.tell = self._announcements.tell
+        self._conditions = Conditions(url=settings.REDIS_URL, look=self._pool.condition)
         self._journal = Journal(settings.JOURNAL_DIR, append=get_store().append)
         self._upstream = Upstream(allow_private=settings.ALLOW_PRIVATE_ENDPOINTS)
         self._django: App = get_asgi_application()
         # Only where somebody gave it an address: `make run`, which gives it this one.
         self._echo: App = Echo() if settings.PROVIDER_BASE_URL(ECHO, "") else self._django
-        self._pool = Pool(load=pool.load)
         self._limits = (
             SharedLimits(url=settings.REDIS_URL, count_month=_count_month)
             if settings.REDIS_URL
@@ -77,6 +80,8 @@ class Application:
         self._journal.start()
         self._metrics.start()
         self._announcements.start()
+        self._conditions.start()
+        running.show(running.Running(pool=self._pool, conditions=self._conditions, limits_away=self._limits_away))
         # What is loaded by now stays: collecting garbage needn't walk through all of Django every time.
         gc.collect()
         gc.freeze()
@@ -84,7 +89,9 @@ class Application:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         # By now the server has let running requests end: what they left in the journal is shipped.
+        running.show(None)
         await self._announcements.stop()
+        await self._conditions.stop()
         await asyncio.to_thread(self._journal.close)
         await self._upstream.close()
         await self._gateway.close()

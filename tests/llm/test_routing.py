@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm.health import BREAK_AFTER, Health
-from llm.routing import Key, Occupancy, PoolRoute, candidates
+from llm.routing import Key, Occupancy, PoolRoute, Verdict, candidates, explain
 
 MINIMAX, MISTRAL = PoolRoute(provider="minimax", model="MiniMax-M2.5"), PoolRoute(provider="mistral", model="small")
 M1 = Key(id="m1", provider="minimax", weight=1, places=10)
@@ -78,3 +78,53 @@ def test_each_key_is_tried_at_most_once_and_somebody_always_is(cooling, now, see
     found = order(health, now=now, seed=seed)
     assert found
     assert len(found) == len(set(found))
+
+
+# --- Why -----------------------------------------------------------------------------------------
+
+
+def why(health: Health, *, keys=(M1, M2, S1), occupancy=FREE, now=0.0):
+    explained = explain(routes=[MINIMAX, MISTRAL], keys=keys, health=health, occupancy=occupancy, now=now)
+    return [(each.key.id if each.key else None, each.verdict, each.seconds) for each in explained]
+
+
+def test_staff_see_what_is_tried_first_and_how_often():
+    explained = explain(routes=[MINIMAX, MISTRAL], keys=[M1, M2, S1], health=Health(), occupancy=FREE, now=0.0)
+    assert [(each.key and each.key.id, each.share) for each in explained] == [("m2", 0.75), ("m1", 0.25), ("s1", 1.0)]
+
+
+def test_staff_see_why_a_key_is_passed_over():
+    health = Health()
+    health.cool("m2", until=10.0, reason="rate limited (429)")
+    full = Occupancy(on_key={"m1": 10}, of_workspace={})
+    assert why(health, occupancy=full, now=4.0) == [
+        ("s1", Verdict.TAKEN, 0.0),
+        ("m1", Verdict.FULL, 0.0),
+        ("m2", Verdict.COOLING, 6.0),
+    ]
+
+
+def test_staff_see_that_a_provider_is_in_trouble_or_without_a_key():
+    health = Health()
+    health.down("minimax", until=15.0)
+    assert why(health, keys=[M1], now=5.0) == [("m1", Verdict.LAST_RESORT, 10.0), (None, Verdict.NO_KEY, 0.0)]
+    assert why(health, keys=[M1, S1], now=5.0) == [("s1", Verdict.TAKEN, 0.0), ("m1", Verdict.DOWN, 10.0)]
+
+
+@given(
+    cooling=st.dictionaries(st.sampled_from(["m1", "m2", "s1"]), st.floats(0, 100)),
+    busy=st.dictionaries(st.sampled_from(["m1", "m2", "s1"]), st.integers(0, 10)),
+    down=st.sets(st.sampled_from(["minimax", "mistral"])),
+    now=st.floats(0, 100),
+)
+def test_what_is_explained_is_what_is_done(cooling, busy, down, now):
+    health = Health()
+    for key, until in cooling.items():
+        health.cool(key, until=until, reason="rate limited (429)")
+    for provider in down:
+        health.down(provider, until=50.0)
+    occupancy = Occupancy(on_key=busy, of_workspace={})
+    explained = explain(routes=[MINIMAX, MISTRAL], keys=[M1, M2, S1], health=health, occupancy=occupancy, now=now)
+    goes = [each.key.id for each in explained if each.key and each.verdict.goes]
+    assert sorted(goes) == sorted(order(health, occupancy=occupancy, now=now))
+    assert len(explained) == 3
