@@ -163,7 +163,7 @@ def test_a_key_that_staff_checked_and_found_working_is_used_again_everywhere(two
     _until(lambda: (here.first(), there.first()) == ("minimax", "minimax"))
 
 
-@pytest.mark.parametrize("url", ["", f"redis://127.0.0.1:{free_port()}/0"])
+@pytest.mark.parametrize("url", ["", f"redis://127.0.0.1:{free_port()}/0"], ids=["none", "nobody answers"])
 def test_without_redis_each_process_learns_by_itself(process, url):
     alone = process(url)
     alone.attempt(429)
