@@ -22,6 +22,7 @@ from llm.requests import Call, read_chat, read_embeddings, read_messages, read_r
 from metering.usage import record_id
 
 MESSAGES: Final = "/v1/messages"
+MODELS: Final = "/v1/models"
 LARGEST_BODY: Final = 16 * 1024 * 1024
 # More than this isn't read to its end for the sake of a polite refusal.
 PATIENCE_WITH_BODIES: Final = 4 * LARGEST_BODY
@@ -98,8 +99,10 @@ class GatewayApp:
             "/v1/responses": {"POST": partial(gateway.complete, read=read_responses)},
             "/v1/embeddings": {"POST": partial(gateway.complete, read=read_embeddings)},
             MESSAGES: {"POST": partial(gateway.complete, read=read_messages)},
-            "/v1/models": {"GET": gateway.models},
+            f"{MESSAGES}/count_tokens": {"POST": gateway.count_tokens},
+            MODELS: {"GET": gateway.models},
         }
+        self._model = gateway.models
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -125,9 +128,14 @@ class GatewayApp:
             await reply.refuse(GatewayError("Something went wrong on our side. The request id helps us find it."))
 
     def _handler(self, scope: Scope) -> Handler:
-        methods = self._routes.get(scope["path"])
+        path: str = scope["path"]
+        methods = self._routes.get(path)
+        name = path.removeprefix(f"{MODELS}/")
+        if methods is None and name and name != path:
+            # Names may hold slashes: OpenRouter's do.
+            methods = {"GET": partial(self._model, name=name)}
         if methods is None:
-            raise NotFound(f"There is no {scope['path']} here.")
+            raise NotFound(f"There is no {path} here.")
         handler = methods.get(scope["method"])
         if handler is None:
             allowed = ", ".join(methods)

@@ -6,19 +6,22 @@ where it ends well, the record is on disk before the answer's last bytes leave.
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 import structlog
 from django.db import Error
 
-from llm.answering import OK, Reply, no_way_left, relay, without
+from llm import tokens
+from llm.answering import OK, Headers, Reply, no_way_left, relay, without
 from llm.client import Answer, Upstream, UpstreamCut
 from llm.errors import (
     AgentNotConfigured,
     AgentPaused,
+    CeilingReached,
     GatewayError,
     InvalidRequest,
+    NotFound,
     ServiceUnavailable,
     UpstreamError,
     UpstreamTimeout,
@@ -28,12 +31,12 @@ from llm.exchange import Exchange, line
 from llm.health import meaning_of
 from llm.idempotency import Once
 from llm.limits import Ask, Limits
+from llm.owners import Owners
 from llm.pool import Outcome, Pool, Way
-from llm.providers.base import Target
+from llm.providers.base import Outgoing, Target
 from llm.providers.registry import PROVIDERS
-from llm.requests import Call, Read
+from llm.requests import Call, Read, read_messages
 from llm.snapshot import AgentSnapshot, Snapshots
-from llm.tokens import BYTES_PER_TOKEN
 from metering.journal import Journal, JournalClosed
 from metering.record import REQUEST_TYPES, Record
 
@@ -42,6 +45,7 @@ FIRST_BYTE_WITHIN: Final = 60.0  # seconds
 TRY_AT_LEAST: Final = 2.0  # seconds
 USUAL_OUTPUT: Final = 1_024  # tokens reserved for an answer whose length the request doesn't bound
 
+JSON: Final = (b"content-type", b"application/json")
 # Whoever is on a plan sees one model, whatever answers.
 MANAGED_MODEL: Final = "vutler"
 MANAGED_MODELS: Final = msgspec.json.encode(
@@ -49,6 +53,14 @@ MANAGED_MODELS: Final = msgspec.json.encode(
 )
 
 log = structlog.get_logger(__name__)
+
+
+class Found(NamedTuple):
+    """What a lookup answers."""
+
+    status: int
+    headers: Headers
+    body: bytes
 
 
 class Observer(Protocol):
@@ -61,6 +73,14 @@ class Observer(Protocol):
     def close(self) -> None:
         """Be done with what was taken note of. May take its time: called in a thread."""
         ...
+
+
+class _Model(msgspec.Struct):
+    id: str
+
+
+class _Models(msgspec.Struct):
+    data: list[msgspec.Raw]
 
 
 class Gateway:
@@ -76,6 +96,7 @@ class Gateway:
         limits: Limits,
         once: Once,
         observers: Sequence[Observer] = (),
+        owners: Owners | None = None,
     ) -> None:
         self._snapshots = snapshots
         self._upstream = upstream
@@ -84,7 +105,10 @@ class Gateway:
         self._limits = limits
         self._once = once
         self._observers = observers
+        self._owners = owners
         self._settling: set[asyncio.Task[None]] = set()
+        # Now, rather than in the midst of requests when the first one is cut.
+        tokens.load()
 
     async def complete(self, call: Call, reply: Reply, *, read: Read) -> None:
         """Answer a request of the dialect that ``read`` reads.
@@ -102,29 +126,39 @@ class Gateway:
             last = await self._recorded(call, exchange, reply)
         await reply.end(last)
 
-    async def models(self, call: Call, reply: Reply) -> None:
-        """Answer with the models that the agent's provider offers to its key.
+    async def models(self, call: Call, reply: Reply, *, name: str = "") -> None:
+        """Answer with the models that the agent's provider offers to its key, or with the one of that ``name``.
 
         Raises:
             GatewayError: for everything that keeps an answer from beginning.
         """
         agent = await self._admit(call)
-        if agent.target is None:
-            await reply.start(200, [(b"content-type", b"application/json")])
-            await reply.end(MANAGED_MODELS)
-            return
-        provider = PROVIDERS[agent.target.provider]
-        answer = await self._upstream.send(provider.models(agent.target), provider=agent.target.provider, method="GET")
-        try:
-            body = await answer.body()
-        except UpstreamCut:
-            raise UpstreamUnavailable("The provider's answer broke off. Try again.") from None
-        finally:
-            answer.close()
-        if answer.status != OK:
-            body = without(agent.target.key, body)
-        await reply.start(answer.status, answer.headers())
-        await reply.end(provider.models_body(answer.status, body))
+        found = Found(OK, [JSON], MANAGED_MODELS)
+        if agent.target:
+            provider = PROVIDERS[agent.target.provider]
+            found = await self._looked_up(agent.target, provider.models(agent.target), method="GET")
+            found = found._replace(body=provider.models_body(found.status, found.body))
+        if name and found.status == OK:
+            found = found._replace(body=_one_of(found.body, name))
+        await reply.start(found.status, found.headers)
+        await reply.end(found.body)
+
+    async def count_tokens(self, call: Call, reply: Reply) -> None:
+        """Answer with how many tokens a request for messages is: the provider's count, or else our estimate.
+
+        Raises:
+            GatewayError: for everything that keeps an answer from beginning.
+        """
+        agent = await self._admit(call)
+        request = read_messages(call, agent.target.model if agent.target else MANAGED_MODEL)
+        outgoing = PROVIDERS[agent.target.provider].count_tokens(request, agent.target) if agent.target else None
+        if agent.target and outgoing:
+            found = await self._looked_up(agent.target, outgoing)
+        else:
+            body = msgspec.json.encode({"input_tokens": tokens.prompt(request.body)})
+            found = Found(OK, [JSON, (b"x-vutler-estimated", b"true")], body)
+        await reply.start(found.status, found.headers)
+        await reply.end(found.body)
 
     async def close(self) -> None:
         """Wait for what is being settled."""
@@ -139,11 +173,22 @@ class Gateway:
             raise AgentNotConfigured("This agent has no provider key and no plan yet. Add one in its settings.")
         return agent
 
+    async def _looked_up(self, target: Target, outgoing: Outgoing, *, method: str = "POST") -> "Found":
+        """Ask something of the provider that costs nothing, and so leaves no record."""
+        answer = await self._upstream.send(outgoing, provider=target.provider, method=method)
+        try:
+            body = await answer.body()
+        except UpstreamCut:
+            raise UpstreamUnavailable("The provider's answer broke off. Try again.") from None
+        finally:
+            answer.close()
+        return Found(answer.status, answer.headers(), body if answer.status == OK else without(target.key, body))
+
     async def _recorded(self, call: Call, exchange: Exchange, reply: Reply) -> bytes:
         """Answer within the agent's limits and record what happened; return the answer's last bytes."""
         ask = _ask(exchange)
         if ask:
-            await self._limits.admit(ask)
+            await self._let_in(ask, exchange.agent)
         try:
             last = await self._answered(exchange, reply)
         except GatewayError as error:
@@ -154,6 +199,14 @@ class Gateway:
             on_disk = self._record(call, exchange, ask)
         await _settled(on_disk)
         return last
+
+    async def _let_in(self, ask: Ask, agent: AgentSnapshot) -> None:
+        try:
+            await self._limits.admit(ask)
+        except CeilingReached:
+            if self._owners:
+                self._owners.refused(agent, ask.month)
+            raise
 
     async def _answered(self, exchange: Exchange, reply: Reply) -> bytes:
         """Try one way after another until one answers; return the answer's last bytes."""
@@ -261,7 +314,9 @@ class Gateway:
             log.exception("observer_failed", request_id=exchange.id)
 
     async def _settle(self, ask: Ask, exchange: Exchange) -> None:
-        await self._limits.settle(ask, used=exchange.tokens)
+        counted = await self._limits.settle(ask, used=exchange.tokens)
+        if counted and self._owners:
+            self._owners.counted(exchange.agent, counted)
 
 
 def _until(deadline: float) -> float:
@@ -280,11 +335,23 @@ def _ask(exchange: Exchange) -> Ask | None:
         agent_id=agent.agent_id,
         request_id=exchange.id,
         month=exchange.month,
-        estimate=len(request.body) // BYTES_PER_TOKEN + (USUAL_OUTPUT if most_output is None else most_output),
+        estimate=len(request.body) // tokens.BYTES_PER_TOKEN + (USUAL_OUTPUT if most_output is None else most_output),
         ceiling=agent.plan.most_tokens if agent.plan else None,
         requests_per_minute=agent.requests_per_minute,
         tokens_per_minute=agent.tokens_per_minute,
     )
+
+
+def _one_of(models: bytes, name: str) -> bytes:
+    """Return the model of that name from a list of them."""
+    try:
+        listed = msgspec.json.decode(models, type=_Models).data
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        listed = []
+    for raw in listed:
+        if msgspec.json.decode(raw, type=_Model).id == name:
+            return bytes(raw)
+    raise NotFound(f"There is no model {name} here.", param="model")
 
 
 async def _settled(on_disk: "asyncio.Future[None]") -> None:

@@ -162,3 +162,36 @@ async def test_who_is_nobodys_agent_is_told_so_in_anthropics_words(house):
     assert (answered.status, answered.json()["error"]["type"]) == (401, "authentication_error")
     answered = await house.call(HELLO, path="/v1/messages/nothing")
     assert (answered.status, answered.json()["error"]["type"]) == (404, "not_found_error")
+
+
+async def count(house, body):
+    return await house.call(body, path="/v1/messages/count_tokens")
+
+
+async def test_anthropic_counts_tokens_itself(claude, echo):
+    asked = {name: value for name, value in HELLO.items() if name != "max_tokens"}
+    answered = await count(claude, asked)
+    [received] = await echo.arequests(count=1)
+    assert (received.path, received.json()) == ("/anthropic/v1/messages/count_tokens", asked)
+    assert (answered.status, answered.json()) == (200, {"input_tokens": 4})
+    assert "x-vutler-estimated" not in answered.headers
+    assert claude.records() == []
+
+
+async def test_where_nobody_counts_tokens_they_are_estimated(house, echo):
+    answered = await count(house, HELLO)
+    assert (answered.status, answered.json()) == (200, {"input_tokens": 10})
+    assert answered.headers["x-vutler-estimated"] == "true"
+    assert await echo.arequests() == []
+    assert house.records() == []
+
+
+async def test_a_count_of_nothing_is_refused_in_anthropics_words(house):
+    answered = await count(house, {"model": "gpt-4o-mini"})
+    assert (answered.status, answered.json()["error"]["type"]) == (400, "invalid_request_error")
+
+
+async def test_a_wrong_key_is_told_when_counting_too(claude, echo):
+    echo.script("status=401", provider="anthropic")
+    answered = await count(claude, HELLO)
+    assert (answered.status, answered.json()["error"]["type"]) == (401, "authentication_error")
