@@ -87,21 +87,23 @@ FORM_RENDERER = "agents.forms.renderer.Renderer"
 # --- Databases --------------------------------------------------------------------------------
 
 DATABASES: dict[str, Any] = {"default": env.env.db_url_config(env.DATABASE_URL)}
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    # Several threads and processes write: wait for the lock instead of failing, and let readers go on.
-    DATABASES["default"]["OPTIONS"] = {
-        "timeout": 20,
-        "transaction_mode": "IMMEDIATE",
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
-    }
-else:
-    DATABASES["default"]["CONN_MAX_AGE"] = 60
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
-
 if env.METER_DATABASE_URL != env.DATABASE_URL:
     DATABASES["meter"] = env.env.db_url_config(env.METER_DATABASE_URL)
 METER_DATABASE = "meter" if "meter" in DATABASES else "default"
+for _database in DATABASES.values():
+    if _database["ENGINE"] == "django.db.backends.sqlite3":
+        # Several threads and processes write: wait for the lock instead of failing, and let readers go on.
+        _database["OPTIONS"] = {
+            "timeout": 20,
+            "transaction_mode": "IMMEDIATE",
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        }
+    else:
+        _database["CONN_MAX_AGE"] = 60
+        _database["CONN_HEALTH_CHECKS"] = True
+        # A server that vanished without a word is noticed after half a minute, not after two hours.
+        _vigilant = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 4}
+        _database["OPTIONS"] = {**_vigilant, "tcp_user_timeout": 30_000, **_database.get("OPTIONS", {})}
 DATABASE_ROUTERS = ["metering.store.router.MeterRouter"]
 
 # --- People -----------------------------------------------------------------------------------
