@@ -11,8 +11,11 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from llm import running
+
 PATIENCE = 2  # seconds for Redis to answer
 OK = "ok"
+LOCAL_LIMITS = "kept by each process for itself, until Redis is back"
 
 
 @require_safe
@@ -28,16 +31,23 @@ def readyz(_request: HttpRequest) -> HttpResponse:
     """Tell part by part whether requests can be served; 503 when not, so that traffic goes elsewhere."""
     parts = {name: check() for name, check in _checks().items()}
     ready = all(state == OK for state in parts.values())
-    return JsonResponse({"ready": ready, **parts}, status=200 if ready else 503)
+    return JsonResponse({"ready": ready, **parts, **_helpers()}, status=200 if ready else 503)
 
 
 def _checks() -> dict[str, Callable[[], str]]:
     checks: dict[str, Callable[[], str]] = {"database": lambda: _database("default"), "journal": _journal}
     if settings.METER_DATABASE != "default":
         checks["meter_database"] = lambda: _database(settings.METER_DATABASE)
-    if settings.REDIS_URL:
-        checks["redis"] = _redis
     return checks
+
+
+def _helpers() -> dict[str, str]:
+    """Return what requests are served without as well. Sent elsewhere, they'd miss the same Redis."""
+    if not settings.REDIS_URL:
+        return {}
+    redis_state, gateway = _redis(), running.here()
+    away = redis_state != OK or (gateway is not None and gateway.limits_away())
+    return {"redis": redis_state, "limits": LOCAL_LIMITS if away else OK}
 
 
 def _database(alias: str) -> str:
