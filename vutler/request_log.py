@@ -9,7 +9,7 @@ import structlog
 from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import sync_and_async_middleware
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from metering.usage import record_id
 
@@ -28,21 +28,23 @@ def request_log(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpReq
     """Give each request its id, and write a line once it is answered."""
 
     async def in_loop(request: HttpRequest) -> HttpResponse:
-        request_id, began = _id(request), time.perf_counter()
-        with bound_contextvars(request_id=request_id):
-            return _noted(request, await get_response(request), request_id=request_id, began=began)
+        request_id, began = _begun(request), time.perf_counter()
+        return _noted(request, await get_response(request), request_id=request_id, began=began)
 
     def in_thread(request: HttpRequest) -> HttpResponse:
-        request_id, began = _id(request), time.perf_counter()
-        with bound_contextvars(request_id=request_id):
-            return _noted(request, get_response(request), request_id=request_id, began=began)
+        request_id, began = _begun(request), time.perf_counter()
+        return _noted(request, get_response(request), request_id=request_id, began=began)
 
     return in_loop if iscoroutinefunction(get_response) else in_thread
 
 
-def _id(request: HttpRequest) -> str:
+def _begun(request: HttpRequest) -> str:
+    """Return the request's id, and have it on every line from here. Django's own lines come after all middleware."""
     given = request.headers.get(HEADER, "")
-    return given if FIT(given) else record_id()
+    request_id = given if FIT(given) else record_id()
+    clear_contextvars()
+    bind_contextvars(request_id=request_id)
+    return request_id
 
 
 def _noted(request: HttpRequest, response: HttpResponse, *, request_id: str, began: float) -> HttpResponse:

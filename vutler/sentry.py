@@ -25,7 +25,6 @@ def start(dsn: str) -> None:
         auto_enabling_integrations=False,
         default_integrations=True,
         integrations=[DjangoIntegration(), CeleryIntegration(), LoggingIntegration()],
-        send_default_pii=False,
         include_local_variables=False,
         max_request_body_size="never",
         max_breadcrumbs=0,
