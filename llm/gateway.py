@@ -18,7 +18,6 @@ from llm.client import Answer, Upstream, UpstreamCut
 from llm.errors import (
     AgentNotConfigured,
     AgentPaused,
-    CeilingReached,
     GatewayError,
     InvalidRequest,
     NotFound,
@@ -31,7 +30,6 @@ from llm.exchange import Exchange, line
 from llm.health import meaning_of
 from llm.idempotency import Once
 from llm.limits import Ask, Limits
-from llm.owners import Owners
 from llm.pool import Outcome, Pool, Way
 from llm.providers.base import Outgoing, Target
 from llm.providers.registry import PROVIDERS
@@ -96,7 +94,6 @@ class Gateway:
         limits: Limits,
         once: Once,
         observers: Sequence[Observer] = (),
-        owners: Owners | None = None,
     ) -> None:
         self._snapshots = snapshots
         self._upstream = upstream
@@ -105,7 +102,6 @@ class Gateway:
         self._limits = limits
         self._once = once
         self._observers = observers
-        self._owners = owners
         self._settling: set[asyncio.Task[None]] = set()
         # Now, rather than in the midst of requests when the first one is cut.
         tokens.load()
@@ -188,7 +184,7 @@ class Gateway:
         """Answer within the agent's limits and record what happened; return the answer's last bytes."""
         ask = _ask(exchange)
         if ask:
-            await self._let_in(ask, exchange.agent)
+            await self._limits.admit(ask)
         try:
             last = await self._answered(exchange, reply)
         except GatewayError as error:
@@ -199,14 +195,6 @@ class Gateway:
             on_disk = self._record(call, exchange, ask)
         await _settled(on_disk)
         return last
-
-    async def _let_in(self, ask: Ask, agent: AgentSnapshot) -> None:
-        try:
-            await self._limits.admit(ask)
-        except CeilingReached:
-            if self._owners:
-                self._owners.refused(agent, ask.month)
-            raise
 
     async def _answered(self, exchange: Exchange, reply: Reply) -> bytes:
         """Try one way after another until one answers; return the answer's last bytes."""
@@ -314,9 +302,7 @@ class Gateway:
             log.exception("observer_failed", request_id=exchange.id)
 
     async def _settle(self, ask: Ask, exchange: Exchange) -> None:
-        counted = await self._limits.settle(ask, used=exchange.tokens)
-        if counted and self._owners:
-            self._owners.counted(exchange.agent, counted)
+        await self._limits.settle(ask, used=exchange.tokens)
 
 
 def _until(deadline: float) -> float:
