@@ -201,10 +201,10 @@ class TestWithoutRedis:
 
 async def test_who_leaves_while_the_key_is_claimed_leaves_it_free(house, keys, monkeypatch):
     claimed, going_on = asyncio.Event(), asyncio.Event()
-    claim_at_once = type(keys).claim
+    claim_at_once: Any = type(keys).claim
 
     async def claim_slowly(self: Keys, wanted: Claim) -> Claim | None:
-        found = await claim_at_once(self, wanted)
+        found: Claim | None = await claim_at_once(self, wanted)
         claimed.set()
         await going_on.wait()
         return found

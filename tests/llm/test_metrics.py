@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from typing import Any
 
 import msgspec
 import pytest
@@ -69,9 +70,9 @@ def ended(**changes) -> Record:
     return msgspec.structs.replace(RECORD, **changes)
 
 
-def observe(metrics: Metrics, *records: Record) -> None:
+def observe(observer: Any, *records: Record) -> None:
     for record in records:
-        metrics.observe(None, None, record)
+        observer.observe(None, None, record)
 
 
 def scraped(directory, journal=None) -> dict[str, float]:
@@ -224,7 +225,7 @@ def test_a_disk_that_is_full_stops_the_figures_and_nothing_else(tmp_path):
 
 def test_a_request_is_a_line_in_the_log():
     lines: list[bytes] = []
-    AccessLog(lines.append).observe(None, None, ended())
+    observe(AccessLog(lines.append), ended())
     line = json.loads(b"".join(lines))
     timestamp = line.pop("timestamp")
     assert timestamp.endswith("Z")
@@ -240,7 +241,7 @@ def test_a_log_that_nobody_reads_any_more_fails_no_request(monkeypatch):
         raise BrokenPipeError
 
     monkeypatch.setattr(os, "write", broken)
-    AccessLog().observe(None, None, ended())
+    observe(AccessLog(), ended())
 
 
 async def test_who_looks_on_and_fails_spoils_nothing(house, observers):

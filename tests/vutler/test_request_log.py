@@ -56,9 +56,10 @@ def test_the_next_request_has_nothing_of_the_last(client: Client):
 
 
 def error_with_a_prompt() -> str:
+    empty: dict[str, str] = {}
     try:
         try:
-            {}["my secret plan"]
+            return empty["my secret plan"]
         except KeyError as error:
             raise ValueError("invalid literal: 'my secret plan'") from error
     except ValueError:

@@ -40,13 +40,15 @@ def test_an_error_in_a_page_is_reported_without_the_form(post, client: Client, a
     monkeypatch.setattr("agents.services.create_agent", broken)
     client = alex.client()
     client.raise_request_exception = False
-    body = {"name": "Marmalade bot", "provider": "openai", "api_key": "sk-marmalade-0123456789", "model": "gpt-4o-mini"}
-    answer = client.post("/api/v1/agents/", body, content_type="application/json", headers={"x-note": "marmalade"})
+    # Put together here: the lines of this file are in the report, around where it broke.
+    word = "".join(["marma", "lade"])
+    body = {"name": f"{word} bot", "provider": "openai", "api_key": f"sk-{word}-0123456789", "model": "gpt-4o-mini"}
+    answer = client.post("/api/v1/agents/", body, content_type="application/json", headers={"x-note": word})
     assert answer.status_code == 500
     report = "\n".join(post.sent)
     assert '"type":"ValueError"' in report
     assert '"function":"broken"' in report
-    assert "marmalade" not in report.lower()
+    assert word not in report
     assert "alex@" not in report
 
 
