@@ -18,6 +18,7 @@ from llm.client import Answer, Upstream, UpstreamCut
 from llm.errors import (
     AgentNotConfigured,
     AgentPaused,
+    CeilingReached,
     GatewayError,
     InvalidRequest,
     NotFound,
@@ -30,6 +31,7 @@ from llm.exchange import Exchange, line
 from llm.health import meaning_of
 from llm.idempotency import Once
 from llm.limits import Ask, Limits
+from llm.owners import Owners
 from llm.pool import Outcome, Pool, Way
 from llm.providers.base import Outgoing, Target
 from llm.providers.registry import PROVIDERS
@@ -94,6 +96,7 @@ class Gateway:
         limits: Limits,
         once: Once,
         observers: Sequence[Observer] = (),
+        owners: Owners | None = None,
     ) -> None:
         self._snapshots = snapshots
         self._upstream = upstream
@@ -102,6 +105,7 @@ class Gateway:
         self._limits = limits
         self._once = once
         self._observers = observers
+        self._owners = owners
         self._settling: set[asyncio.Task[None]] = set()
         # Now, rather than in the midst of requests when the first one is cut.
         tokens.load()
@@ -184,7 +188,7 @@ class Gateway:
         """Answer within the agent's limits and record what happened; return the answer's last bytes."""
         ask = _ask(exchange)
         if ask:
-            await self._limits.admit(ask)
+            await self._let_in(ask, exchange.agent)
         try:
             last = await self._answered(exchange, reply)
         except GatewayError as error:
@@ -195,6 +199,14 @@ class Gateway:
             on_disk = self._record(call, exchange, ask)
         await _settled(on_disk)
         return last
+
+    async def _let_in(self, ask: Ask, agent: AgentSnapshot) -> None:
+        try:
+            await self._limits.admit(ask)
+        except CeilingReached:
+            if self._owners:
+                self._owners.refused(agent, ask.month)
+            raise
 
     async def _answered(self, exchange: Exchange, reply: Reply) -> bytes:
         """Try one way after another until one answers; return the answer's last bytes."""
@@ -302,7 +314,9 @@ class Gateway:
             log.exception("observer_failed", request_id=exchange.id)
 
     async def _settle(self, ask: Ask, exchange: Exchange) -> None:
-        await self._limits.settle(ask, used=exchange.tokens)
+        counted = await self._limits.settle(ask, used=exchange.tokens)
+        if counted and self._owners:
+            self._owners.counted(exchange.agent, counted)
 
 
 def _until(deadline: float) -> float:

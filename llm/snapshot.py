@@ -21,11 +21,12 @@ from django.utils import timezone
 
 from agents.catalogue import CUSTOM, providers
 from agents.crypto import CannotOpen
-from agents.models import Agent, AgentToken, Mode
+from agents.models import Agent, AgentToken, Mode, ProviderKey
 from agents.models import digest as digest_of
-from agents.plans import MILLION, month_terms, tier_at
+from agents.plans import month_terms, tier_at
 from llm.errors import InvalidAgentToken, ServiceUnavailable
-from llm.providers.base import Target
+from llm.providers.base import SavedKey, Target
+from metering.thresholds import limits
 
 FRESH_FOR: Final = 5.0  # seconds
 PATIENCE: Final = 1.0  # seconds to wait for the database where an older snapshot would do
@@ -38,21 +39,26 @@ log = structlog.get_logger(__name__)
 
 class PlanSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """A Managed agent's plan: ``most_tokens`` is all that the month allows, what goes beyond the allowance included;
-    ``list_per_million`` is the list value of a million tokens in USD."""
+    ``list_per_million`` is the list value of a million tokens in USD; at ``marks`` (tokens) its owner is told."""
 
     tier: str
     most_tokens: int
     list_per_million: Decimal
+    marks: tuple[int, ...] = ()
 
 
 class AgentSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """An agent as of a moment ago: on a plan, or with a key of its owner's (``target``), or with neither yet."""
+    """An agent as of a moment ago: on a plan, or with a key of its owner's (``target``), or with neither yet.
+
+    ``backup`` is another key of its owner's, for when the first one's provider fails.
+    """
 
     agent_id: str
     workspace_id: str
     mode: str
     paused: bool
     target: Target | None
+    backup: Target | None = None
     plan: PlanSnapshot | None = None
     requests_per_minute: int = 0
     tokens_per_minute: int = 0
@@ -161,7 +167,7 @@ def load(digest: str) -> AgentSnapshot | None:
     """
     close_old_connections()
     token = (
-        AgentToken.objects.select_related("agent__provider_key")
+        AgentToken.objects.select_related("agent__workspace", "agent__provider_key", "agent__backup_key")
         .prefetch_related("agent__stays")
         .filter(digest=digest, revoked_at=None, agent__deleted_at=None)
         .first()
@@ -175,14 +181,17 @@ def load(digest: str) -> AgentSnapshot | None:
 
 def snapshot_of(agent: Agent, *, at: datetime) -> AgentSnapshot:
     """Return what the gateway needs of ``agent`` at a moment, its key opened."""
-    plan = _plan(agent, at=at)
+    plan, pace = _plan(agent, at=at), agent.pace(at)
     return AgentSnapshot(
         agent_id=str(agent.pk),
         workspace_id=str(agent.workspace_id),
         mode=Mode.MANAGED if plan else Mode.BYOKEY,
         paused=agent.paused,
-        target=None if plan else _target(agent),
+        target=None if plan else _target(agent, agent.provider_key, model=agent.model),
+        backup=None if plan else _target(agent, agent.backup_key, model=agent.backup_model),
         plan=plan,
+        requests_per_minute=pace.requests,
+        tokens_per_minute=pace.tokens,
     )
 
 
@@ -191,16 +200,18 @@ def _plan(agent: Agent, *, at: datetime) -> PlanSnapshot | None:
     tier, terms = tier_at(history, at), month_terms(history, month=at)
     if tier is None or terms is None:
         return None
-    plan = terms.plan
-    beyond = agent.ceiling(terms) * MILLION / plan.overage_per_million
+    thresholds = limits(terms.plan, ceiling=agent.ceiling(terms))
     return PlanSnapshot(
-        tier=tier, most_tokens=plan.included_tokens + int(beyond), list_per_million=plan.list_per_million
+        tier=tier,
+        most_tokens=thresholds.most,
+        list_per_million=terms.plan.list_per_million,
+        marks=tuple(tokens for _kind, tokens in thresholds.marks()),
     )
 
 
-def _target(agent: Agent) -> Target | None:
-    key = agent.provider_key
-    if key is None:
+def _target(agent: Agent, key: ProviderKey | None, *, model: str) -> Target | None:
+    # Nobody's agent runs on another workspace's key, whatever the row says.
+    if key is None or key.workspace_id != agent.workspace_id:
         return None
     try:
         secret = key.open()
@@ -209,4 +220,5 @@ def _target(agent: Agent) -> Target | None:
         return None
     provider = providers()[key.provider]
     base_url = key.base_url if key.provider == CUSTOM else settings.PROVIDER_BASE_URL(provider.id, provider.base_url)
-    return Target(provider=provider.id, model=agent.model, base_url=base_url, key=secret)
+    saved = SavedKey(id=key.pk, changed_at=key.changed_at, refused=bool(key.trouble))
+    return Target(provider=provider.id, model=model, base_url=base_url, key=secret, saved=saved)

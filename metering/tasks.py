@@ -2,8 +2,9 @@
 
 from celery import shared_task
 from django.conf import settings
+from django.utils import timezone
 
-from metering import journal
+from metering import journal, notices, rollups
 from metering.store import get_store
 
 
@@ -11,3 +12,11 @@ from metering.store import get_store
 def adopt_journals() -> int:
     """Ship what gateway processes that died, or couldn't reach the store, left on this machine's disk."""
     return journal.ship(settings.JOURNAL_DIR, append=get_store().append)
+
+
+@shared_task
+def roll_up() -> int:
+    """Bring the roll-ups up to date, and tell owners what their agents have reached."""
+    days = rollups.roll_up()
+    notices.tell_all(at=timezone.now())
+    return days

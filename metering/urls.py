@@ -9,4 +9,5 @@ app_name = "metering"
 urlpatterns = [
     path("usage/", views.usage, name="usage"),
     path("usage/<uuid:agent_id>/", views.records, name="records"),
+    path("usage/notices/<int:notice_id>/dismiss/", views.dismiss, name="dismiss"),
 ]

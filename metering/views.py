@@ -4,13 +4,16 @@ from datetime import datetime
 from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
 from agents.access import in_workspace, member_of
 from agents.models import Agent, Workspace
+from metering import notices
+from metering.models import Notice
 from metering.periods import Month
 from metering.report import Name, report
 from metering.store import StoreUnavailable, get_store
@@ -70,6 +73,16 @@ def records(request: HttpRequest, agent_id: UUID) -> HttpResponse:
     ]
     context = {**_months(month, now, first), "agent": agent, "lines": lines, "page": page, "cursor": cursor}
     return render(request, "metering/records.html", context)
+
+
+@require_POST
+@in_workspace
+def dismiss(request: HttpRequest, notice_id: int) -> HttpResponse:
+    """Close a notice for everybody in the workspace, and go back to the page that it was on."""
+    mine = Notice.objects.filter(workspace_id=member_of(request).workspace.pk)
+    notices.dismiss(get_object_or_404(mine, pk=notice_id), at=timezone.now())
+    back = request.POST.get("next", "")
+    return redirect(back if url_has_allowed_host_and_scheme(back, allowed_hosts=None) else "metering:usage")
 
 
 def _month(request: HttpRequest, now: datetime) -> Month:

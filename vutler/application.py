@@ -2,9 +2,11 @@
 
 import asyncio
 import gc
+from uuid import UUID
 
 from django.conf import settings
 from django.core.asgi import get_asgi_application
+from django.utils import timezone
 
 from agents.catalogue import ECHO
 from llm import pool, running, snapshot
@@ -17,11 +19,12 @@ from llm.gateway import Gateway, Observer
 from llm.idempotency import DatabaseKeys, Once, RedisKeys
 from llm.limits import LocalLimits
 from llm.metrics import Metrics, State
+from llm.owners import Owners
 from llm.pool import Pool
 from llm.providers.echo.app import Echo
 from llm.shared_limits import SharedLimits
 from llm.snapshot import Snapshots
-from metering import tally
+from metering import notices, tally
 from metering.journal import Journal
 from metering.periods import Month
 from metering.store import get_store
@@ -48,6 +51,7 @@ class Application:
         )
         self._metrics = Metrics(settings.METRICS_DIR, look=self._state)
         self._observers = _observers(self._metrics)
+        self._owners = Owners(tell=_tell_owners)
         self._gateway = Gateway(
             snapshots=self._snapshots,
             upstream=self._upstream,
@@ -56,6 +60,7 @@ class Application:
             limits=self._limits,
             once=Once(RedisKeys(url=settings.REDIS_URL) if settings.REDIS_URL else DatabaseKeys()),
             observers=self._observers,
+            owners=self._owners,
         )
         self._v1: App = GatewayApp(self._gateway, refused=self._metrics.refused)
 
@@ -95,6 +100,7 @@ class Application:
         await asyncio.to_thread(self._journal.close)
         await self._upstream.close()
         await self._gateway.close()
+        await asyncio.to_thread(self._owners.close)
         await self._limits.close()
         self._pool.close()
         self._snapshots.close()
@@ -134,3 +140,15 @@ async def _count_month(agent_id: str, month: str) -> int:
         agent_id=agent_id,
         month=Month.parse(month),
     )
+
+
+def _tell_owners(agent_id: str, used: int | None) -> None:
+    """Tell an agent's owners what it has reached; without a count, it was refused at its limit."""
+    now = timezone.now()
+    if used is None:
+        tokens = tally.month_tokens(
+            store=get_store(), directory=settings.JOURNAL_DIR, agent_id=agent_id, month=Month.of(now)
+        )
+        notices.tell(agent_id=UUID(agent_id), used=tokens, at=now, refused=True)
+    else:
+        notices.tell(agent_id=UUID(agent_id), used=used, at=now)

@@ -51,6 +51,13 @@ def required(name: str, *, hint: str) -> str:
         ImproperlyConfigured: when the variable is missing or empty.
     """
     value: str = env.str(name, default="")
+# Where the pages are, for links in e-mails that no request asked for.
+SITE_URL: str = (
+    env.str("SITE_URL", default="")
+    or next((origin for origin in CSRF_TRUSTED_ORIGINS if "*" not in origin), "")
+    or f"{'https' if HTTPS else 'http'}://{ALLOWED_HOSTS[0].lstrip('.*')}"
+).rstrip("/")
+
     if not value:
         raise ImproperlyConfigured(f"{name} is not set. {hint}")
     return value

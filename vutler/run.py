@@ -61,6 +61,7 @@ def choose_environment(var_dir: Path, *, port: int) -> None:
         "DJANGO_SETTINGS_MODULE": "vutler.settings",
         "VAR_DIR": str(var_dir),
         "HTTPS": "false",
+        "SITE_URL": f"http://{HOST}:{port}",
         "GATEWAY_LOG": "false",  # whoever tries it out looks at the pages, and has a login to read here
         "ALLOW_PRIVATE_ENDPOINTS": "true",
         "ECHO_BASE_URL": f"http://{HOST}:{port}/echo/v1",

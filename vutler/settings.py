@@ -208,6 +208,8 @@ STORAGES = {
 vars().update(env.env.email_url_config(env.EMAIL_URL))
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.DEFAULT_FROM_EMAIL
 
+EMAIL_TIMEOUT = 20  # seconds
+SITE_URL = env.SITE_URL
 # --- Secrets at rest, providers, gateway ------------------------------------------------------
 
 FIELD_ENCRYPTION_KEYS = env.FIELD_ENCRYPTION_KEYS

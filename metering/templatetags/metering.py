@@ -1,11 +1,17 @@
-"""Tokens and money as people read them, in the reader's language."""
+"""Tokens and money as people read them, in the reader's language; and what agents have reached."""
 
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Final
+from typing import Any, Final
 
 from django import template
+from django.db import Error
+from django.template import Context
+from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
+
+from agents.models import Agent
+from metering.notices import open_notices
 
 register = template.Library()
 
@@ -47,3 +53,16 @@ def usd(amount: Decimal) -> str:
     # Below a cent, the first digits that aren't zero are what matters.
     last = Decimal(1).scaleb(amount.adjusted() - DIGITS_BELOW_A_CENT + 1)
     return _("$%(amount)s") % {"amount": exact(amount.quantize(last, ROUND_HALF_UP))}
+
+
+@register.inclusion_tag("metering/_notices.html", takes_context=True)
+def usage_notices(context: Context, agent: Agent | None = None) -> dict[str, Any]:
+    """Show what agents of the reader's workspace (or one of them) have reached this month, until it's closed."""
+    member, request = context["member"], context["request"]
+    try:
+        notices = open_notices(
+            workspace_id=member.workspace_id, agent_id=agent.pk if agent else None, at=timezone.now()
+        )
+    except Error:  # the meter may be in a database of its own, and away: the page has other things to show
+        notices = []
+    return {"notices": notices, "member": member, "here": request.get_full_path(), "request": request}

@@ -17,6 +17,7 @@ from llm.client import Upstream
 from llm.gateway import Gateway, Observer
 from llm.idempotency import DatabaseKeys, Keys, Once
 from llm.limits import LocalLimits
+from llm.owners import Owners
 from llm.pool import Arrangement, Pool
 from llm.providers.base import Target
 from llm.routing import Key, PoolRoute
@@ -157,8 +158,8 @@ def agent(
     return AgentSnapshot(agent_id=AGENT, workspace_id=WORKSPACE, mode="byokey", paused=False, target=target)
 
 
-def on_plan(tier: str = "economy", *, most_tokens: int = 10**9) -> AgentSnapshot:
-    plan = PlanSnapshot(tier=tier, most_tokens=most_tokens, list_per_million=Decimal("5.00"))
+def on_plan(tier: str = "economy", *, most_tokens: int = 10**9, marks: tuple[int, ...] = ()) -> AgentSnapshot:
+    plan = PlanSnapshot(tier=tier, most_tokens=most_tokens, list_per_million=Decimal("5.00"), marks=marks)
     return AgentSnapshot(agent_id=AGENT, workspace_id=WORKSPACE, mode="managed", paused=False, target=None, plan=plan)
 
 
@@ -175,7 +176,15 @@ def observers() -> list[Observer]:
 
 
 @pytest.fixture
-async def house(tmp_path: Path, echo, keys: Keys, observers: list[Observer]) -> AsyncIterator[House]:
+def owners_told() -> list[int | None]:
+    """The tokens whose owners were told of them; None for a refusal at the ceiling."""
+    return []
+
+
+@pytest.fixture
+async def house(
+    tmp_path: Path, echo, keys: Keys, observers: list[Observer], owners_told: list[int | None]
+) -> AsyncIterator[House]:
     """A gateway whose one agent, Alex's, is on OpenAI, played by echo."""
     agents: dict[str, AgentSnapshot | None] = {}
     lines: list[bytes] = []
@@ -199,6 +208,7 @@ async def house(tmp_path: Path, echo, keys: Keys, observers: list[Observer]) -> 
     async def count_month(agent_id: str, _month: str) -> int:
         return used.get(agent_id, 0)
 
+    owners = Owners(tell=lambda _agent_id, used: owners_told.append(used))
     gateway = Gateway(
         snapshots=snapshots,
         upstream=upstream,
@@ -207,6 +217,7 @@ async def house(tmp_path: Path, echo, keys: Keys, observers: list[Observer]) -> 
         limits=LocalLimits(count_month=count_month),
         once=Once(keys),
         observers=observers,
+        owners=owners,
     )
     agents[TOKEN] = agent("openai", echo.url("openai"))
     yield House(
@@ -221,5 +232,6 @@ async def house(tmp_path: Path, echo, keys: Keys, observers: list[Observer]) -> 
     journal.close()
     snapshots.close()
     await gateway.close()
+    owners.close()
     pool.close()
     await upstream.close()
