@@ -1,15 +1,20 @@
 """How e-mails look, and the ones of this room. The text is written once; the HTML is made of it."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
 
-from django.core.mail import EmailMultiAlternatives
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives, get_connection
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils import translation
 from django.utils.translation import gettext as _
 
+from agents import key_health
 from agents.crypto import Secret
-from agents.models import INVITATION_LIFE, Invitation
+from agents.models import INVITATION_LIFE, Invitation, ProviderKey, User
 
 
 @dataclass(frozen=True)
@@ -49,3 +54,33 @@ def send_invitation(request: HttpRequest, *, invitation: Invitation, token: Secr
     message = EmailMultiAlternatives(" ".join(subject.split()), text.strip(), to=[invitation.email])
     dress(message)
     message.send()
+
+
+def tell_of_refused_key(*, key_id: UUID, at: datetime) -> None:
+    """Tell the owners of a key that its provider refuses it, unless somebody does or did; each in their language.
+
+    Raises:
+        OSError: when the message can't be sent. It may be tried again then.
+    """
+    if not key_health.may_tell(key_id=key_id, at=at):
+        return
+    key = ProviderKey.objects.select_related("workspace").get(pk=key_id)
+    try:
+        get_connection().send_messages([_of_refused_key(key, owner) for owner in key_health.owners_of(key)])
+    except OSError:
+        key_health.not_told(key_id=key_id, at=at)
+        raise
+
+
+def _of_refused_key(key: ProviderKey, owner: User) -> EmailMultiAlternatives:
+    with translation.override(owner.language or settings.LANGUAGE_CODE):
+        context = {
+            "key": key,
+            "agents": key_health.agents_with(key),
+            "url": f"{settings.SITE_URL}{reverse('agents:key', args=[key.pk])}",
+        }
+        text = render_to_string("account/email/key_refused_message.txt", context)
+        subject = _("%(provider)s refuses your key %(hint)s") % {"provider": key.provider_name, "hint": key.hint}
+        message = EmailMultiAlternatives(" ".join(subject.split()), text.strip(), to=[owner.email])
+        dress(message)
+    return message

@@ -6,13 +6,15 @@ are no longer what it remembers. What a person got wrong is raised as Django's `
 
 import secrets
 from typing import TypeVar
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from agents import subscriptions
+from agents import backups, subscriptions
 from agents.catalogue import CUSTOM, providers, templates
 from agents.changes import Actor, announce, audit
 from agents.crypto import Secret
@@ -221,7 +223,7 @@ def resume_agent(*, agent: Agent, by: Actor) -> None:
 def delete_agent(*, agent: Agent, by: Actor) -> None:
     """Take the agent away: its tokens stop working, its plan ends with the month, its usage stays for the reckoning."""
     now = timezone.now()
-    if Agent.objects.filter(pk=agent.pk, deleted_at=None).update(deleted_at=now, provider_key=None):
+    if Agent.objects.filter(pk=agent.pk, deleted_at=None).update(deleted_at=now, provider_key=None, backup_key=None):
         subscriptions.end_with_month(agent=agent, at=now)
         agent.tokens.filter(revoked_at=None).update(revoked_at=now)
         audit(workspace=agent.workspace, by=by, action="agent.deleted", target=agent)
@@ -260,9 +262,11 @@ def replace_key(*, key: ProviderKey, secret: str, by: Actor, base_url: str | Non
     if base_url is not None:
         key.base_url = _base_url(key.provider, base_url)
     key.seal(_checked_secret(key.provider, secret))
+    # What was wrong with the old one is over, and of the new one its owners haven't been told anything yet.
+    key.trouble, key.trouble_since, key.told_at = "", None, None
     key.save()
     audit(workspace=key.workspace, by=by, action="key.replaced", target=key, was=was)
-    announce(key.agents.values_list("pk", flat=True))
+    announce(_using(key))
     return key
 
 
@@ -284,6 +288,8 @@ def use_key(*, agent: Agent, key: ProviderKey, by: Actor) -> None:
         raise ValidationError({"key": _("There is no such key.")})
     if agent.provider_key_id == key.pk and agent.provider == key.provider:
         return
+    if agent.backup_key_id == key.pk:
+        backups.drop_backup(agent=agent, by=by)
     agent.provider_key, agent.provider = key, key.provider
     agent.save()
     audit(workspace=agent.workspace, by=by, action="key.attached", target=agent, key=str(key))
@@ -304,10 +310,14 @@ def drop_key(*, agent: Agent, by: Actor) -> None:
 @transaction.atomic
 def delete_key(*, key: ProviderKey, by: Actor) -> None:
     """Forget a key for good; the agents that used it can't answer until they get another."""
-    agent_ids = list(key.agents.values_list("pk", flat=True))
+    agent_ids = _using(key)
     audit(workspace=key.workspace, by=by, action="key.deleted", target=key, provider=key.provider)
     key.delete()
     announce(agent_ids)
+
+
+def _using(key: ProviderKey) -> list[UUID]:
+    return list(Agent.objects.filter(Q(provider_key=key) | Q(backup_key=key)).values_list("pk", flat=True))
 
 
 def _checked_secret(provider: str, secret: str) -> str:

@@ -28,6 +28,8 @@ SENTENCES = {
     "key.attached": _("gave the agent %(target)s the key %(key)s"),
     "key.detached": _("took the key %(key)s from the agent %(target)s"),
     "key.deleted": _("deleted the key %(target)s"),
+    "backup.chosen": _("gave the agent %(target)s the backup key %(key)s"),
+    "backup.dropped": _("took the backup key %(key)s from the agent %(target)s"),
     "token.created": _("made the token %(target)s %(name)s"),
     "token.revoked": _("revoked the token %(target)s %(name)s"),
 }

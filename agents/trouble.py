@@ -42,7 +42,7 @@ def say_trouble(trouble: str, *, provider: str, since: datetime) -> str:
 
 
 class CanBeRefused(models.Model):
-    """A key that may stop working: why and since when, and when its owners were last told. See ``agents.key_health``."""
+    """A key that may stop working: why, since when, and when its owners were last told (``agents.key_health``)."""
 
     provider: "models.CharField[str, str]"
     trouble = models.CharField(max_length=20, choices=Trouble, blank=True, editable=False)

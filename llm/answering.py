@@ -6,6 +6,7 @@ from agents.crypto import Secret
 from llm.client import Answer, UpstreamCut, UpstreamStalled
 from llm.errors import GatewayError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
 from llm.exchange import Exchange
+from llm.refusals import trouble_of
 
 OK: Final = 200
 SHORTEST_KEY: Final = 8  # what is shorter is a word ("ollama"), and no secret
@@ -49,6 +50,7 @@ async def _whole(exchange: Exchange, answer: Answer, reply: Reply) -> bytes:
         raise _before_first_byte(exchange, cut) from None
     if answer.status != OK and exchange.target:
         body = without(exchange.target.key, body)
+        exchange.trouble = trouble_of(provider=exchange.provider, status=answer.status, body=body)
     try:
         body = exchange.relay.whole(answer.status, body)
     except UpstreamError:

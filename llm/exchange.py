@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from agents.trouble import Trouble
 from llm import tokens
 from llm.errors import GatewayError
 from llm.providers.base import Prepared, Relay, Target
@@ -59,6 +60,7 @@ class Exchange:
     """One request, what was tried for it, and its answer so far.
 
     ``status`` begins as ``client_closed``: who is cancelled before anything else is known was left by the caller.
+    ``trouble`` is what the last refusal said about the key that it was asked with.
     """
 
     __slots__ = (
@@ -79,6 +81,7 @@ class Exchange:
         "request",
         "status",
         "target",
+        "trouble",
         "usage",
     )
 
@@ -93,6 +96,7 @@ class Exchange:
         self.model = request.model
         self.relay: Relay = UNANSWERED
         self.dropped: Sequence[str] = ()
+        self.trouble: Trouble | None = None
         self.usage = NOTHING
         self.on_first_byte: Callable[[], None] | None = None
         self._request_type = request_type
@@ -117,7 +121,8 @@ class Exchange:
         return self.usage.tokens_input + self.usage.tokens_output
 
     def attempt(self, target: Target, model: str, prepared: Prepared) -> None:
-        """Note that a call goes out. Until it is known how it ends, it has no status."""
+        """Note that a call goes out. Until it is known how it ends, it has no status, whatever an earlier one had."""
+        self.status, self.http_status, self.trouble = "client_closed", 0, None
         self.target, self.provider, self.model = target, target.provider, model
         self.relay, self.dropped = prepared.relay, prepared.dropped
         self._attempt_began = time.perf_counter()

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 from django.db import Error
 
-from llm import tokens
+from llm import own, tokens
 from llm.answering import OK, Headers, Reply, no_way_left, relay, without
 from llm.client import Answer, Upstream, UpstreamCut
 from llm.errors import (
@@ -211,8 +211,7 @@ class Gateway:
     async def _answered(self, exchange: Exchange, reply: Reply) -> bytes:
         """Try one way after another until one answers; return the answer's last bytes."""
         if exchange.agent.target:
-            # A customer's own key: the provider's word is final, and nothing is tried behind anybody's back.
-            return await self._own(exchange, exchange.agent.target, reply)
+            return await own.answer(exchange, reply, target=exchange.agent.target, upstream=self._upstream)
         failure: GatewayError | None = None
         deadline = asyncio.get_running_loop().time() + FIRST_BYTE_WITHIN
         for way in await self._ways(exchange.agent):
@@ -235,25 +234,6 @@ class Gateway:
             return await self._pool.ways(tier=agent.plan.tier, workspace_id=agent.workspace_id)
         except Error:
             raise ServiceUnavailable("We can't look up a way to answer right now. Try again in a moment.") from None
-
-    async def _own(self, exchange: Exchange, target: Target, reply: Reply) -> bytes:
-        answer: Answer | None = None
-        prepared = PROVIDERS[target.provider].prepare(exchange.request, target)
-        exchange.attempt(target, exchange.request.model, prepared)
-        try:
-            answer = await self._upstream.send(prepared.outgoing, provider=target.provider)
-            return await relay(exchange, answer, reply)
-        except UpstreamError as error:
-            if isinstance(error, UpstreamTimeout):
-                exchange.status = "timeout"
-            elif answer is None:
-                exchange.status = "unreachable"
-            exchange.http_status = error.status
-            raise
-        finally:
-            exchange.attempt_ended(status=answer.status if answer else None)
-            if answer:
-                answer.close()
 
     async def _managed(self, exchange: Exchange, way: Way, reply: Reply, *, deadline: float) -> bytes:
         """Try one way.

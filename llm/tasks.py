@@ -1,7 +1,10 @@
 """Jobs of this room."""
 
 from celery import shared_task
+from django.utils import timezone
 
+from agents import key_health
+from agents.mail import tell_of_refused_key
 from llm import idempotency
 
 
@@ -9,3 +12,11 @@ from llm import idempotency
 def forget_idempotency_keys() -> int:
     """Delete what is remembered of idempotency keys that are older than a day."""
     return idempotency.forget_expired()
+
+
+@shared_task
+def tell_of_refused_keys() -> None:
+    """Tell owners of refused keys what a gateway process didn't come to tell them."""
+    now = timezone.now()
+    for key in key_health.to_tell(at=now):
+        tell_of_refused_key(key_id=key.pk, at=now)

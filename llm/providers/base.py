@@ -4,8 +4,10 @@ An adapter does no I/O. Bytes go in and come out, so that a test needs no server
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple, Protocol
+from uuid import UUID
 
 import msgspec
 
@@ -16,13 +18,22 @@ from llm.tokens import Output
 from metering.usage import Usage
 
 
+class SavedKey(msgspec.Struct, frozen=True, kw_only=True):
+    """Which of the customers' saved keys one is, as it was last changed, and whether it is known to be refused."""
+
+    id: UUID
+    changed_at: datetime
+    refused: bool
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a request goes: a provider, its address, and the key to show there."""
+    """Where a request goes: a provider, its address, and the key to show there. ``saved`` if it's a customer's."""
 
     provider: str
     model: str
     base_url: str
     key: Secret
+    saved: SavedKey | None = None
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
