@@ -49,6 +49,10 @@ class SealedField(models.TextField):  # type: ignore[type-arg]
 class CentsField(models.BigIntegerField):  # type: ignore[type-arg]
     """USD as a ``Decimal`` of two places in Python and whole cents in the table: SQLite keeps decimals as floats."""
 
+    # What the type checker goes by.
+    _pyi_private_set_type: Any
+    _pyi_private_get_type: Any
+
     def from_db_value(self, value: int | None, *_: Any) -> Decimal | None:
         """Turn cents into USD."""
         return None if value is None else Decimal(value).scaleb(-2)

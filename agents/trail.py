@@ -32,6 +32,13 @@ SENTENCES = {
     "backup.dropped": _("took the backup key %(key)s from the agent %(target)s"),
     "token.created": _("made the token %(target)s %(name)s"),
     "token.revoked": _("revoked the token %(target)s %(name)s"),
+    "invoice.issued": _("issued the invoice %(target)s of %(total)s"),
+    "invoice.paid": _("marked the invoice %(target)s as paid"),
+    "invoice.void": _("took the invoice %(target)s back: %(reason)s"),
+    "invoice.uncollectible": _("gave up the invoice %(target)s: %(reason)s"),
+    "invoice.credited": _("credited %(total)s of the invoice %(target)s with %(note)s: %(reason)s"),
+    "credit.granted": _("granted a credit of %(amount)s: %(target)s"),
+    "billing.changed": _("changed the billing details"),
 }
 
 

@@ -11,6 +11,10 @@ from metering.record import PICO, picodollars
 class UsdField(models.BigIntegerField):  # type: ignore[type-arg]
     """USD as a ``Decimal`` in Python and whole picodollars in the table."""
 
+    # What the type checker goes by.
+    _pyi_private_set_type: Any
+    _pyi_private_get_type: Any
+
     def from_db_value(self, value: int | Decimal | None, *_: Any) -> Decimal | None:
         """Turn picodollars (or a sum of them) into USD."""
         return None if value is None else Decimal(value) / PICO

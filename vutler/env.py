@@ -27,6 +27,14 @@ ALLOW_PRIVATE_ENDPOINTS: bool = env.bool("ALLOW_PRIVATE_ENDPOINTS", default=Fals
 EMAIL_URL: str = env.str("EMAIL_URL", default="consolemail://")
 DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default="Vutler <hello@localhost>")
 
+# Who sells, as invoices say it. Lines of the address are separated by \n.
+SELLER: dict[str, str] = {
+    "name": env.str("SELLER_NAME", default="Vutler"),
+    "address": env.str("SELLER_ADDRESS", default="", multiline=True),
+    "vat_number": env.str("SELLER_VAT_NUMBER", default=""),
+    "email": env.str("SELLER_EMAIL", default="billing@localhost"),
+}
+
 # How it is seen from outside.
 LOG_LEVEL: str = (env.str("LOG_LEVEL", default="") or "INFO").upper()
 GATEWAY_LOG: bool = env.bool("GATEWAY_LOG", default=True)

@@ -41,6 +41,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "agents",
     "metering",
+    "billing",
     "llm",
 ]
 
@@ -235,6 +236,10 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False  # its log lines are JSON like everybody's
+
+# --- Invoices ---------------------------------------------------------------------------------
+
+SELLER = env.SELLER
 
 # --- Management API ---------------------------------------------------------------------------
 

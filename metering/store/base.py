@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from metering.models import UsageRecord
@@ -52,6 +52,15 @@ class Page:
     next_cursor: str | None
 
 
+class Counted(NamedTuple):
+    """A record, as far as an invoice goes."""
+
+    agent_id: UUID
+    id: UUID
+    tokens_input: int
+    tokens_output: int
+
+
 Hours = Mapping[datetime, Collection[UUID]]  # agents by the hour (its first instant, UTC)
 
 
@@ -97,10 +106,14 @@ class Store(Protocol):
         status: str | None = None,
         request_type: str | None = None,
         day: date | None = None,
+        managed: bool = False,
+        before: int | None = None,
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page:
         """Return a page of the workspace's records, the newest first: all of them, or those that are like that.
+
+        ``managed`` leaves out requests on the owner's own key, ``before`` what was stored after a mark.
 
         Raises:
             ValueError: for a cursor that no page gave.
@@ -142,4 +155,19 @@ class Store(Protocol):
 
     def find(self, ids: Collection[UUID]) -> list[UsageRecord]:
         """Return those of the records that are there."""
+        ...
+
+    # --- for invoices ---------------------------------------------------------------------------
+
+    def counted(self, *, agent_ids: Collection[UUID], month: Month, before: int | None = None) -> Iterator[Counted]:
+        """Give the records that count towards these agents' allowances of the month, by agent and then by id.
+
+        With ``before``, a mark, those that were there at that mark, and always the same ones.
+        """
+        ...
+
+    def months_since(
+        self, *, workspace_ids: Collection[UUID], since: int, until: datetime
+    ) -> set[tuple[UUID, UUID, Month]]:
+        """Return whose months before ``until`` got records that count since a mark: workspace, agent, month."""
         ...

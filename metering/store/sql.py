@@ -19,13 +19,13 @@ import msgspec
 from django.conf import settings
 from django.db import DataError, Error, IntegrityError, connections
 from django.db.models import Count, Max, Min, Q, Sum
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, TruncMonth
 
 from metering.models import UsageRecord
 from metering.periods import Month
 from metering.record import Record
 from metering.store import sql_sums
-from metering.store.base import AgentUsage, BadRecord, Hours, Page, StoreUnavailable, Touched
+from metering.store.base import AgentUsage, BadRecord, Counted, Hours, Page, StoreUnavailable, Touched
 from metering.totals import BYOKEY, OK, Latency, Slice, Totals
 
 # JSON's \u0000, unless it is a backslash and then some letters: no text column of PostgreSQL holds that character.
@@ -101,6 +101,8 @@ class SqlStore:
         status: str | None = None,
         request_type: str | None = None,
         day: date | None = None,
+        managed: bool = False,
+        before: int | None = None,
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page:
@@ -113,6 +115,10 @@ class SqlStore:
             rows = rows.filter(timestamp__gte=month.start, timestamp__lt=month.end)
         if day:
             rows = rows.filter(timestamp__gte=midnight(day), timestamp__lt=midnight(day) + DAY)
+        if managed:
+            rows = rows.exclude(mode=BYOKEY)
+        if before is not None:
+            rows = rows.filter(stored__lt=before)
         if cursor:
             moment, record_id = _read_cursor(cursor)
             rows = rows.filter(Q(timestamp__lt=moment) | Q(timestamp=moment, id__lt=record_id))
@@ -155,6 +161,29 @@ class SqlStore:
     def find(self, ids: Collection[UUID]) -> list[UsageRecord]:
         """See :meth:`metering.store.base.Store.find`."""
         return list(UsageRecord.objects.filter(id__in=ids).order_by())
+
+    def counted(self, *, agent_ids: Collection[UUID], month: Month, before: int | None = None) -> Iterator[Counted]:
+        """See :meth:`metering.store.base.Store.counted`."""
+        rows = UsageRecord.objects.filter(
+            agent_id__in=agent_ids, timestamp__gte=month.start, timestamp__lt=month.end
+        ).exclude(mode=BYOKEY)
+        if before is not None:
+            rows = rows.filter(stored__lt=before)
+        for row in rows.order_by("agent_id", "id").values_list(*Counted._fields).iterator(chunk_size=10_000):
+            yield Counted(*row)
+
+    def months_since(
+        self, *, workspace_ids: Collection[UUID], since: int, until: datetime
+    ) -> set[tuple[UUID, UUID, Month]]:
+        """See :meth:`metering.store.base.Store.months_since`."""
+        rows = (
+            UsageRecord.objects.filter(workspace_id__in=workspace_ids, stored__gte=since, timestamp__lt=until)
+            .exclude(mode=BYOKEY)
+            .order_by()
+            .values_list("workspace_id", "agent_id", TruncMonth("timestamp", tzinfo=UTC))
+            .distinct()
+        )
+        return {(workspace_id, agent_id, Month.of(month)) for workspace_id, agent_id, month in rows}
 
 
 def midnight(day: date) -> datetime:

@@ -1,0 +1,183 @@
+"""Puts together what a month of some workspaces comes to: who was on what, what the meter says, what was invoiced.
+
+Reads only. Many workspaces cost as few queries as one.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from django.db.models import Max, Min, Q, Sum
+
+from agents.models import Agent, Workspace
+from agents.plans import month_terms
+from billing import evidence, invoicing
+from billing.evidence import Evidence
+from billing.invoicing import AgentMonth, Draft, Hosting, Kind, LateMonth
+from billing.models import (
+    USUAL_HOSTING,
+    BillingProfile,
+    Credit,
+    CreditNoteLine,
+    HostingChoice,
+    HostingPlan,
+    Invoice,
+    InvoiceLine,
+    Status,
+)
+from metering.periods import Month
+from metering.store import get_store
+
+ZERO: Final = Decimal("0.00")
+Behind = dict[tuple[UUID, str], Evidence]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rated:
+    """A workspace's month: the invoice it comes to, who pays it, and what stands behind it (by agent and month)."""
+
+    workspace: Workspace
+    profile: BillingProfile
+    draft: Draft
+    evidence: Behind
+    mark: int
+
+
+def rate(workspaces: Sequence[Workspace], month: Month, *, provisional: bool = False) -> Iterator[Rated]:
+    """Give what the month of each workspace comes to, those included that nothing is charged.
+
+    What isn't ``provisional`` counts only records that are in the meter for good, so that the same ones can be found
+    again.
+
+    Raises:
+        metering.store.StoreUnavailable: when the meter is away.
+    """
+    mark = get_store().mark()
+    ids = [workspace.pk for workspace in workspaces]
+    months, behind = _agent_months(ids, month, before=None if provisional else mark)
+    late, behind_late = _late_months(ids, month, before=mark)
+    behind |= behind_late
+    profiles = BillingProfile.objects.in_bulk(ids)
+    hosting, credited = _hosting(ids, month), _credits(ids, month)
+    for workspace in workspaces:
+        profile = profiles.get(workspace.pk) or BillingProfile(workspace=workspace)
+        mine = months.get(workspace.pk, [])
+        hosted = bool(mine) or workspace.created_at < month.end
+        draft = invoicing.draft(
+            month=str(month),
+            hosting=hosting[workspace.pk] if hosted else None,
+            agents=mine,
+            late=late.get(workspace.pk, []),
+            credits=credited.get(workspace.pk, []),
+            tax_rate=profile.tax_rate,
+        )
+        yield Rated(workspace=workspace, profile=profile, draft=draft, evidence=behind, mark=mark)
+
+
+def _agent_months(
+    ids: Collection[UUID], month: Month, *, before: int | None
+) -> tuple[dict[UUID, list[AgentMonth]], Behind]:
+    on_a_plan = Q(stays__ends_at=None) | Q(stays__ends_at__gt=month.start)
+    agents = list(
+        Agent.objects.filter(on_a_plan, workspace_id__in=ids, stays__starts_at__lt=month.end)
+        .distinct()
+        .order_by("created_at", "pk")
+        .prefetch_related("stays")
+    )
+    found = evidence.gather([agent.pk for agent in agents], month=month, before=before)
+    months: dict[UUID, list[AgentMonth]] = defaultdict(list)
+    for agent in agents:
+        if terms := month_terms(agent.history(), month=month.start):
+            tokens = found.get(agent.pk, evidence.NONE).tokens
+            each = AgentMonth(agent_id=agent.pk, name=agent.name, terms=terms, tokens=tokens)
+            months[agent.workspace_id].append(each)
+    return months, {(agent_id, str(month)): each for agent_id, each in found.items()}
+
+
+# --- What came late -----------------------------------------------------------------------------
+
+
+def _late_months(ids: Collection[UUID], month: Month, *, before: int) -> tuple[dict[UUID, list[LateMonth]], Behind]:
+    """Return the earlier months that got records after they were invoiced."""
+    late: dict[UUID, list[LateMonth]] = defaultdict(list)
+    behind: Behind = {}
+    for earlier, agent_ids in sorted(_came_late(ids, month).items()):
+        found = evidence.gather(agent_ids, month=earlier, before=before)
+        behind |= {(agent_id, str(earlier)): each for agent_id, each in found.items()}
+        invoiced = _invoiced(agent_ids, earlier)
+        for agent in Agent.objects.filter(pk__in=agent_ids).order_by("created_at", "pk").prefetch_related("stays"):
+            terms = month_terms(agent.history(), month=earlier.start)
+            if terms and agent.pk in found and agent.pk in invoiced:
+                now = AgentMonth(agent_id=agent.pk, name=agent.name, terms=terms, tokens=found[agent.pk].tokens)
+                tokens, amount = invoiced[agent.pk]
+                late[agent.workspace_id].append(
+                    LateMonth(month=str(earlier), agent=now, invoiced_tokens=tokens, invoiced=amount)
+                )
+    return late, behind
+
+
+def _came_late(ids: Collection[UUID], month: Month) -> dict[Month, set[UUID]]:
+    earlier = Invoice.objects.standing().filter(workspace_id__in=ids, period_start__lt=month.start)
+    # What a workspace's last invoice knew needn't be looked at again.
+    latest = earlier.order_by().values("workspace_id").annotate(mark=Max("mark"))
+    marks: dict[str, Any] = latest.aggregate(since=Min("mark"))
+    if marks["since"] is None:
+        return {}
+    found: dict[Month, set[UUID]] = defaultdict(set)
+    for _workspace, agent_id, of in get_store().months_since(
+        workspace_ids=ids, since=marks["since"], until=month.start
+    ):
+        found[of].add(agent_id)
+    return found
+
+
+def _invoiced(agent_ids: Collection[UUID], month: Month) -> dict[UUID, tuple[int, Decimal]]:
+    """Return the tokens that were invoiced of each agent's month so far, and what was charged beyond its plan, USD."""
+    rows: Any = (
+        InvoiceLine.objects.filter(agent_id__in=agent_ids, month=month.start.date())
+        .exclude(invoice__status__in=[Status.DRAFT, Status.VOID])
+        .order_by()
+        .values("agent_id")
+        .annotate(seen=Max("tokens"), charged=Sum("amount", filter=~Q(kind=Kind.PLAN.value)))
+    )
+    return {row["agent_id"]: (row["seen"], row["charged"] or ZERO) for row in rows}
+
+
+# --- Hosting and credits ------------------------------------------------------------------------
+
+
+def _hosting(ids: Collection[UUID], month: Month) -> dict[UUID, Hosting]:
+    codes = dict.fromkeys(ids, USUAL_HOSTING)
+    day = month.start.date()
+    for choice in HostingChoice.objects.filter(workspace_id__in=ids, from_day__lte=day).order_by("from_day"):
+        codes[choice.workspace_id] = choice.code
+    prices: dict[str, Hosting] = {}
+    # Before its first row, a plan costs what that says.
+    for plan in HostingPlan.objects.order_by("from_day"):
+        if plan.code not in prices or plan.from_day <= day:
+            prices[plan.code] = Hosting(name=plan.name, fee=plan.fee)
+    return {workspace_id: prices[code] for workspace_id, code in codes.items()}
+
+
+def _credits(ids: Collection[UUID], month: Month) -> dict[UUID, list[invoicing.Credit]]:
+    """Return what is left of each workspace's credits, the oldest first. This month's own draft hasn't used any."""
+    granted = list(Credit.objects.filter(workspace_id__in=ids))
+    taken = Q(credit__in=granted) & ~Q(invoice__status=Status.VOID)
+    mine = Q(invoice__status=Status.DRAFT, invoice__period_start=month.start)
+    used = dict(
+        InvoiceLine.objects.filter(taken).exclude(mine).order_by().values_list("credit").annotate(used=Sum("amount"))
+    )
+    back = dict(
+        CreditNoteLine.objects.filter(line__credit__in=granted)
+        .order_by()
+        .values_list("line__credit")
+        .annotate(back=Sum("amount"))
+    )
+    left: dict[UUID, list[invoicing.Credit]] = defaultdict(list)
+    for credit in granted:
+        rest = credit.amount + used.get(credit.pk, ZERO) - back.get(credit.pk, ZERO)
+        left[credit.workspace_id].append(invoicing.Credit(id=credit.pk, reason=credit.reason, left=rest))
+    return left
