@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from agents.catalogue import providers
 from agents.crypto import Secret
 from agents.fields import CentsField, SealedField, key_ring
+from agents.pace import Pace, in_force, usual_pace
 from agents.plans import TIERS, History, Stay, Terms, month_terms, tier_at
 from agents.trail import say
 from agents.trouble import CanBeRefused
@@ -239,6 +240,11 @@ class Agent(models.Model):
     backup_model = models.CharField(max_length=200, blank=True)
     # How much a month may cost beyond the plan; empty for as much as the plan itself. Kept while on one's own key.
     overage_ceiling = CentsField(null=True, blank=True)
+    # A minute: what its owner limits it to, and what staff allow in place of the default (0: as much as it likes).
+    requests_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    tokens_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    allowed_requests_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    allowed_tokens_per_minute = models.PositiveIntegerField(null=True, blank=True)
     paused_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -282,6 +288,22 @@ class Agent(models.Model):
     def ceiling(self, terms: Terms) -> Decimal:
         """Return how much a month on ``terms`` may cost beyond them, in USD."""
         return terms.plan.fee if self.overage_ceiling is None else self.overage_ceiling
+
+    def allowed_pace(self, moment: datetime) -> Pace:
+        """Return how many requests and tokens a minute we allow it; 0 for no limit."""
+        usual = usual_pace(self.tier_at(moment), workspace_age=moment - self.workspace.created_at)
+        requests, tokens = self.allowed_requests_per_minute, self.allowed_tokens_per_minute
+        return Pace(
+            requests=usual.requests if requests is None else requests, tokens=usual.tokens if tokens is None else tokens
+        )
+
+    def pace(self, moment: datetime) -> Pace:
+        """Return the requests and tokens a minute that hold: what we allow, or less where its owner wants less."""
+        allowed = self.allowed_pace(moment)
+        return Pace(
+            requests=in_force(allowed=allowed.requests, own=self.requests_per_minute),
+            tokens=in_force(allowed=allowed.tokens, own=self.tokens_per_minute),
+        )
 
     @property
     def tier(self) -> str | None:

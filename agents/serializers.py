@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from agents import services, subscriptions
+from agents import pacing, services, subscriptions
 from agents.catalogue import CUSTOM
 from agents.changes import Actor
 from agents.models import Agent, AgentToken, Mode, ProviderKey, Workspace
@@ -79,6 +79,20 @@ class AgentSerializer(serializers.Serializer[Agent]):
         allow_null=True,
         help_text=_("USD that a month may cost beyond the plan: 0 stops at the allowance, null is the plan's fee."),
     )
+    requests_per_minute = serializers.IntegerField(
+        min_value=0,
+        max_value=pacing.AT_MOST,
+        required=False,
+        allow_null=True,
+        help_text=_("The limit that holds; 0 is none. Lower it, or send null for as much as is allowed."),
+    )
+    tokens_per_minute = serializers.IntegerField(
+        min_value=0,
+        max_value=pacing.AT_MOST,
+        required=False,
+        allow_null=True,
+        help_text=_("The same for input and output tokens together."),
+    )
     paused = serializers.BooleanField(required=False)
     created_at = serializers.DateTimeField(read_only=True)
 
@@ -94,8 +108,9 @@ class AgentSerializer(serializers.Serializer[Agent]):
         }
 
     def _standing(self, agent: Agent) -> dict[str, Any]:
-        """Return what plan it is on, what is ahead, and what it may cost beyond."""
+        """Return what plan it is on, what is ahead, what it may cost beyond, and how fast it may go."""
         at: datetime = self.context["at"]
+        pace = agent.pace(at)
         history = agent.history()
         tier, waiting, terms = tier_at(history, at), ahead(history, at=at), month_terms(history, month=at)
         ceiling = agent.ceiling(terms) if terms and tier else agent.overage_ceiling
@@ -105,6 +120,8 @@ class AgentSerializer(serializers.Serializer[Agent]):
             "next_tier": waiting.tier if waiting else None,
             "changes_on": self.fields["changes_on"].to_representation(waiting.on) if waiting else None,
             "overage_ceiling": None if ceiling is None else f"{ceiling:.2f}",
+            "requests_per_minute": pace.requests,
+            "tokens_per_minute": pace.tokens,
         }
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -203,6 +220,14 @@ def _set_plan(agent: Agent, attrs: dict[str, Any], *, by: Actor, at: datetime) -
         subscriptions.leave_managed(agent=agent, by=by, at=at)
     if "overage_ceiling" in attrs:
         subscriptions.set_ceiling(agent=agent, ceiling=attrs["overage_ceiling"], by=by)
+    if "requests_per_minute" in attrs or "tokens_per_minute" in attrs:
+        pacing.set_pace(
+            agent=agent,
+            requests=attrs.get("requests_per_minute", agent.requests_per_minute),
+            tokens=attrs.get("tokens_per_minute", agent.tokens_per_minute),
+            by=by,
+            at=at,
+        )
 
 
 def _set_paused(agent: Agent, attrs: dict[str, Any], *, by: Actor) -> None:

@@ -23,6 +23,8 @@ SENTENCES = {
     "plan.left": _("ended the plan %(was)s of the agent %(target)s from %(on)s on"),
     "plan.kept": _("kept the agent %(target)s on the plan %(plan)s"),
     "ceiling.changed": _("changed the limit for extra use of the agent %(target)s from %(was)s to %(ceiling)s"),
+    "pace.changed": _("limited the agent %(target)s to %(pace)s requests and tokens a minute (before: %(was)s)"),
+    "pace.allowed": _("allowed the agent %(target)s %(pace)s requests and tokens a minute (before: %(was)s)"),
     "key.saved": _("saved the key %(target)s"),
     "key.replaced": _("replaced the key %(was)s with %(target)s"),
     "key.attached": _("gave the agent %(target)s the key %(key)s"),

@@ -113,7 +113,7 @@ def prepare(env: dict[str, str]) -> str:
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
-    from agents import services
+    from agents import pacing, services
     from agents.models import User
 
     user = User.objects.create_user("bench@bench.example", "x")
@@ -121,6 +121,8 @@ def prepare(env: dict[str, str]) -> str:
     agent = services.create_agent(workspace=workspace, name="Bench", by=user, model="gpt-4o-mini")
     key = services.save_key(workspace=workspace, provider="openai", secret="sk-benchmark-0123456789", by=user)
     services.use_key(agent=agent, key=key, by=user)
+    # One agent stands for many: no limit of its own.
+    pacing.allow_pace(agent=agent, requests=0, tokens=0, by="benchmark")
     return services.create_agent_token(agent=agent, by=user)[1].reveal()
 
 

@@ -14,6 +14,7 @@ from agents import services
 from agents.access import in_workspace, manages_agents, member_of
 from agents.crypto import Secret
 from agents.forms.agents import AgentTokenForm, ModelForm, NewAgentForm, RenameAgentForm
+from agents.forms.pace import PaceForm
 from agents.forms.plans import LimitForm
 from agents.models import Agent, AgentToken
 from agents.offers import standing
@@ -75,8 +76,9 @@ def _change(request: HttpRequest, agent_id: UUID) -> HttpResponse:
 
 
 def _settings_page(request: HttpRequest, found: Agent, form: ModelForm) -> HttpResponse:
+    now = timezone.now()
     tokens = found.tokens.filter(revoked_at=None)
-    plan = standing(found, at=timezone.now())
+    plan = standing(found, at=now)
     context = {
         "agent": found,
         "standing": plan,
@@ -84,6 +86,7 @@ def _settings_page(request: HttpRequest, found: Agent, form: ModelForm) -> HttpR
         # A Managed agent's own key matters only to who is about to leave.
         "own_key": plan is None or "own" in request.GET or request.method == "POST",
         "form": form,
+        "pace": PaceForm(agent=found, at=now),
         "rename": RenameAgentForm(initial={"name": found.name}),
         "token_form": AgentTokenForm(auto_id="token_%s"),
         "tokens": tokens,

@@ -44,6 +44,8 @@ def test_alex_creates_an_agent_with_a_key_in_one_request(program):
         "next_tier": None,
         "changes_on": None,
         "overage_ceiling": None,
+        "requests_per_minute": 6_000,
+        "tokens_per_minute": 10_000_000,
         "paused": False,
         "created_at": agent.created_at.isoformat().replace("+00:00", "Z"),
     }
