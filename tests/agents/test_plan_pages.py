@@ -90,7 +90,7 @@ def agree(client, agent, tier, **extra):
 @pytest.mark.parametrize("language", ["en", "fr"])
 def test_no_technical_word_is_on_elenas_path(client, elena, language):
     client.cookies["django_language"] = language
-    seen = {"sign-up": words(client.get("/accounts/signup/"))}
+    seen = {"front": words(client.get("/")), "sign-up": words(client.get("/accounts/signup/"))}
     client = elena.client()
     client.cookies["django_language"] = language
     seen["first visit"] = words(client.get("/agents/"))
@@ -159,6 +159,17 @@ def test_an_agent_that_started_from_nothing_counts_answers(elena):
     text = words(elena.client().get(f"/agents/{agent.pk}/plan/"))
     assert "About 5,000 answers a month" in text
     assert "Right for this agent" not in text
+
+
+@pytest.mark.parametrize("month", [3, 7, 9])
+def test_french_elides_before_a_vowel(elena, helpdesk, february, month):
+    february.move_to(datetime(2026, month, 16, 12, tzinfo=UTC), tick=False)
+    client = elena.client()
+    client.cookies["django_language"] = "fr"
+    text = words(client.get(f"/agents/{helpdesk.pk}/plan/confirm/?tier=economy"))
+    text += words(agree(client, helpdesk, "economy"))
+    text += words(client.get(f"/agents/{helpdesk.pk}/plan/leave/"))
+    assert not re.search(r"\b([dl]e|que) (avril|août|octobre)", text)
 
 
 # --- Agreeing -----------------------------------------------------------------------------------
