@@ -6,6 +6,7 @@ from agents.crypto import Secret
 from llm.client import Answer, UpstreamCut, UpstreamStalled
 from llm.errors import GatewayError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
 from llm.exchange import Exchange
+from llm.rate_headers import PREFIXES
 from llm.refusals import trouble_of
 
 OK: Final = 200
@@ -58,7 +59,7 @@ async def _whole(exchange: Exchange, answer: Answer, reply: Reply) -> bytes:
         raise
     exchange.first_byte()
     exchange.status = "ok" if answer.status == OK and exchange.relay.complete else "provider_error"
-    await reply.start(answer.status, answer.headers() + about(exchange))
+    await reply.start(answer.status, _head(exchange, answer))
     return body
 
 
@@ -74,7 +75,7 @@ async def _stream(exchange: Exchange, answer: Answer, reply: Reply) -> bytes:
             if not begun:
                 begun = True
                 exchange.first_byte()
-                await reply.start(OK, answer.headers() + about(exchange))
+                await reply.start(OK, _head(exchange, answer))
             await reply.send(ready)
         last = passing.finish()
         cut = None if passing.complete else UpstreamCut()
@@ -88,7 +89,7 @@ async def _stream(exchange: Exchange, answer: Answer, reply: Reply) -> bytes:
     exchange.status = "ok"
     if not begun:
         exchange.first_byte()
-        await reply.start(OK, answer.headers() + about(exchange))
+        await reply.start(OK, _head(exchange, answer))
     return last
 
 
@@ -97,6 +98,14 @@ def _before_first_byte(exchange: Exchange, cut: UpstreamCut) -> UpstreamError:
         return UpstreamTimeout("The provider took too long to answer. Try again.")
     exchange.status = "provider_cut"
     return UpstreamUnavailable("The provider's answer broke off before it began. Try again.")
+
+
+def _head(exchange: Exchange, answer: Answer) -> Headers:
+    headers = answer.headers()
+    if exchange.agent.plan:
+        headers = [header for header in headers if not header[0].startswith(PREFIXES)]
+        headers.extend(exchange.rate_headers)
+    return headers + about(exchange)
 
 
 def about(exchange: Exchange) -> Headers:

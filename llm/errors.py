@@ -77,12 +77,19 @@ class CeilingReached(GatewayError):
     status, code = 402, "overage_ceiling_reached"
     openai_type, anthropic_type = "insufficient_quota", "billing_error"
 
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"x-should-retry": "false"})
+
 
 class RateLimited(GatewayError):
-    """More requests or tokens in a minute than the agent may have."""
+    """More requests or tokens in a minute than the agent may have; carries what is left of each."""
 
     status, code = 429, "rate_limited"
     openai_type = anthropic_type = "rate_limit_error"
+
+    def __init__(self, message: str, *, requests_left: int, tokens_left: int, headers: dict[str, str]) -> None:
+        super().__init__(message, headers=headers)
+        self.requests_left, self.tokens_left = requests_left, tokens_left
 
 
 class IdempotencyKeyReused(GatewayError):

@@ -77,6 +77,7 @@ class Exchange:
         "model",
         "on_first_byte",
         "provider",
+        "rate_headers",
         "relay",
         "request",
         "status",
@@ -96,6 +97,8 @@ class Exchange:
         self.model = request.model
         self.relay: Relay = UNANSWERED
         self.dropped: Sequence[str] = ()
+        # What a Managed agent's caller is told in place of the provider's word on our own account.
+        self.rate_headers: Sequence[tuple[bytes, bytes]] = ()
         self.trouble: Trouble | None = None
         self.usage = NOTHING
         self.on_first_byte: Callable[[], None] | None = None

@@ -6,6 +6,7 @@ where it ends well, the record is on disk before the answer's last bytes leave.
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
@@ -22,6 +23,7 @@ from llm.errors import (
     GatewayError,
     InvalidRequest,
     NotFound,
+    RateLimited,
     ServiceUnavailable,
     UpstreamError,
     UpstreamTimeout,
@@ -30,12 +32,13 @@ from llm.errors import (
 from llm.exchange import Exchange, line
 from llm.health import meaning_of
 from llm.idempotency import Once
-from llm.limits import Ask, Limits
+from llm.limits import Allowed, Ask, Limits
 from llm.owners import Owners
 from llm.pool import Outcome, Pool, Way
 from llm.providers.base import Outgoing, Target
 from llm.providers.registry import PROVIDERS
-from llm.requests import Call, Read, read_messages
+from llm.rate_headers import rate_headers
+from llm.requests import Call, MessagesRequest, Read, read_messages
 from llm.snapshot import AgentSnapshot, Snapshots
 from metering.journal import Journal, JournalClosed
 from metering.record import REQUEST_TYPES, Record
@@ -188,7 +191,7 @@ class Gateway:
         """Answer within the agent's limits and record what happened; return the answer's last bytes."""
         ask = _ask(exchange)
         if ask:
-            await self._let_in(ask, exchange.agent)
+            await self._let_in(ask, exchange)
         try:
             last = await self._answered(exchange, reply)
         except GatewayError as error:
@@ -200,12 +203,20 @@ class Gateway:
         await _settled(on_disk)
         return last
 
-    async def _let_in(self, ask: Ask, agent: AgentSnapshot) -> None:
+    async def _let_in(self, ask: Ask, exchange: Exchange) -> None:
+        anthropic, now = isinstance(exchange.request, MessagesRequest), datetime.now(UTC)
         try:
-            await self._limits.admit(ask)
+            allowed = await self._limits.admit(ask)
+            if exchange.agent.plan:
+                exchange.rate_headers = rate_headers(ask, allowed, anthropic=anthropic, now=now)
+        except RateLimited as refusal:
+            left = Allowed(requests_left=refusal.requests_left, tokens_left=refusal.tokens_left)
+            told = rate_headers(ask, left, anthropic=anthropic, now=now)
+            refusal.headers |= {name.decode(): value.decode() for name, value in told}
+            raise
         except CeilingReached:
             if self._owners:
-                self._owners.refused(agent, ask.month)
+                self._owners.refused(exchange.agent, ask.month)
             raise
 
     async def _answered(self, exchange: Exchange, reply: Reply) -> bytes:

@@ -6,6 +6,7 @@ truth is in the meter, from which a count that is missing (a restart, an emptied
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
@@ -36,7 +37,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Allowed(msgspec.Struct, frozen=True, kw_only=True):
-    """What is left of the minute, for the rate-limit headers."""
+    """What is left of the minute, for the rate-limit headers; below 0 where it is used up."""
 
     requests_left: int
     tokens_left: int
@@ -146,7 +147,7 @@ class LocalLimits:
         """Nothing is held open."""
 
     def _within_minute(self, ask: Ask, now: float) -> Allowed:
-        left = []
+        left, wait = [], 0.0
         for buckets, size, amount in (
             (self._requests, ask.requests_per_minute, 1),
             # Tokens are known afterwards: who is in debt waits until it is paid.
@@ -159,10 +160,12 @@ class LocalLimits:
             if bucket is None:
                 bucket = buckets[ask.agent_id] = Bucket(size, now)
             level = bucket.refill(size, now)
-            if level < amount:
-                raise rate_limited(bucket.wait_for(amount, size))
-            left.append(int(level) - amount)
-        return Allowed(requests_left=left[0], tokens_left=left[1])
+            wait = max(wait, bucket.wait_for(amount, size))
+            left.append(math.floor(level) - amount)
+        allowed = Allowed(requests_left=left[0], tokens_left=left[1])
+        if wait:
+            raise rate_limited(wait, left=allowed)
+        return allowed
 
     async def _month(self, ask: Ask, now: float) -> Month:
         key = (ask.agent_id, ask.month)
@@ -186,10 +189,12 @@ CEILING_REACHED: Final = (
 )
 
 
-def rate_limited(wait: float) -> RateLimited:
+def rate_limited(wait: float, *, left: Allowed) -> RateLimited:
     """Return the refusal that says when to come back (seconds, rounded up)."""
     seconds = max(1, int(wait) + (wait > int(wait)))
     return RateLimited(
         f"This agent sends more than its limit a minute. Try again in {seconds} s.",
+        requests_left=left.requests_left,
+        tokens_left=left.tokens_left,
         headers={"retry-after": str(seconds)},
     )

@@ -19,24 +19,27 @@ KEPT_FOR: Final = 40 * 24 * 3600  # seconds: a month's count outlives its month
 CONNECTIONS: Final = 16  # a process; a script takes microseconds, and who comes later waits
 RETRY_AFTER: Final = 2.0  # seconds in which Redis isn't asked again once it failed
 
-# Refills both buckets, refuses if one is short, and takes a request. Levels are floats in text.
+# Refills both buckets, refuses if one is short, and else takes a request. Levels are floats in text.
 # KEYS: bucket. ARGV: now, requests a minute, tokens a minute.
 _MINUTE: Final = """
 local now, size = tonumber(ARGV[1]), {tonumber(ARGV[2]), tonumber(ARGV[3])}
-local names, left = {'requests', 'tokens'}, {0, 0}
+local left, wait = {0, 0}, 0
 local state = redis.call('HMGET', KEYS[1], 'requests', 'tokens', 'at')
 local at = tonumber(state[3]) or now
 for i = 1, 2 do
   if size[i] > 0 then
     local level = math.min(size[i], (tonumber(state[i]) or size[i]) + math.max(now - at, 0) * size[i] / 60)
     local amount = 2 - i
-    if level < amount then return {0, tostring((amount - level) * 60 / size[i])} end
+    wait = math.max(wait, (amount - level) * 60 / size[i])
     left[i] = level - amount
   end
 end
+if wait > 0 then
+  return {tostring(wait), tostring(math.floor(left[1])), tostring(math.floor(left[2]))}
+end
 redis.call('HSET', KEYS[1], 'requests', tostring(left[1]), 'tokens', tostring(left[2]), 'at', tostring(now))
 redis.call('EXPIRE', KEYS[1], 3600)
-return {1, tostring(math.floor(left[1])), tostring(math.floor(left[2]))}
+return {'0', tostring(math.floor(left[1])), tostring(math.floor(left[2]))}
 """
 
 # Lets go of what was held too long, then holds the estimate if it fits under the ceiling.
@@ -145,9 +148,10 @@ class SharedLimits:
         answer = await self._minute(
             keys=[_bucket_key(ask)], args=[self._clock(), ask.requests_per_minute, ask.tokens_per_minute]
         )
-        if answer[0] == 0:
-            raise rate_limited(float(answer[1]))
-        return Allowed(requests_left=int(answer[1]), tokens_left=int(answer[2]))
+        wait, allowed = float(answer[0]), Allowed(requests_left=int(answer[1]), tokens_left=int(answer[2]))
+        if wait:
+            raise rate_limited(wait, left=allowed)
+        return allowed
 
     async def _within_ceiling(self, ask: Ask) -> None:
         keys = _month_keys(ask)

@@ -75,6 +75,7 @@ async def test_the_eleventh_request_of_a_minute_waits_six_seconds(limits, clock)
     with pytest.raises(RateLimited) as refused:
         await limits.admit(ask(rpm=10))
     assert refused.value.headers == {"retry-after": "6"}
+    assert refused.value.requests_left < 0
     clock.now += 6.1
     await limits.admit(ask(rpm=10))
 
@@ -91,6 +92,7 @@ async def test_tokens_are_counted_when_they_are_known_and_the_debt_is_waited_for
     with pytest.raises(RateLimited) as refused:
         await limits.admit(ask(tpm=600))
     assert refused.value.headers == {"retry-after": "30"}
+    assert refused.value.tokens_left == -300
     clock.now += 31
     await limits.admit(ask(tpm=600))
 
