@@ -17,6 +17,7 @@ from llm.client import Upstream
 from llm.condition import Conditions
 from llm.gateway import Gateway, Observer
 from llm.idempotency import DatabaseKeys, Once, RedisKeys
+from llm.key_watch import KeyWatch
 from llm.limits import LocalLimits
 from llm.metrics import Metrics, State
 from llm.owners import Owners
@@ -121,7 +122,7 @@ class Application:
 
 def _observers(metrics: Metrics) -> list[Observer]:
     """Return who is told of every request."""
-    observers: list[Observer] = [metrics]
+    observers: list[Observer] = [metrics, KeyWatch()]
     if settings.GATEWAY_LOG:
         observers.append(AccessLog())
     if settings.TRACES:

@@ -19,7 +19,7 @@ from llm.idempotency import DatabaseKeys, Keys, Once
 from llm.limits import LocalLimits
 from llm.owners import Owners
 from llm.pool import Arrangement, Pool
-from llm.providers.base import Target
+from llm.providers.base import SavedKey, Target
 from llm.routing import Key, PoolRoute
 from llm.snapshot import AgentSnapshot, PlanSnapshot, Snapshots
 from metering.journal import Journal
@@ -152,10 +152,18 @@ class House:
 
 
 def agent(
-    provider: str, base_url: str, *, model: str = "gpt-4o-mini", key: str = "sk-alex-0123456789-wxyz"
+    provider: str,
+    base_url: str,
+    *,
+    model: str = "gpt-4o-mini",
+    key: str = "sk-alex-0123456789-wxyz",
+    saved: SavedKey | None = None,
+    backup: Target | None = None,
 ) -> AgentSnapshot:
-    target = Target(provider=provider, model=model, base_url=base_url, key=Secret(key))
-    return AgentSnapshot(agent_id=AGENT, workspace_id=WORKSPACE, mode="byokey", paused=False, target=target)
+    target = Target(provider=provider, model=model, base_url=base_url, key=Secret(key), saved=saved)
+    return AgentSnapshot(
+        agent_id=AGENT, workspace_id=WORKSPACE, mode="byokey", paused=False, target=target, backup=backup
+    )
 
 
 def on_plan(tier: str = "economy", *, most_tokens: int = 10**9, marks: tuple[int, ...] = ()) -> AgentSnapshot:
