@@ -1,8 +1,8 @@
 """The plans of Managed agents: dated terms, and the arithmetic of choosing, changing and leaving them. No Django.
 
-The rules are those of "What you pay" in ``docs/plans.md``: a month is a calendar month in UTC and has one plan, the highest
-that the agent was on. Going up takes effect at once, going down and leaving on the first of next month. An agent that
-joins in the middle of a month pays for the days that are left of it, today included.
+The rules are those of "What you pay" in ``docs/plans.md``: a month is a calendar month in UTC and has one plan, the
+highest that the agent was on. Going up takes effect at once, going down and leaving on the first of next month. An
+agent that joins in the middle of a month pays for the days that are left of it, today included.
 """
 
 import tomllib
