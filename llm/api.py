@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from agents import key_health
 from agents.api import agent_or_404
 from agents.authentication import ManagesAgents, caller_of
 from agents.catalogue import providers
@@ -94,4 +95,9 @@ def _check_saved(agent: Agent, given: dict[str, Any]) -> KeyCheck:
     except CannotOpen:
         detail = _("This key can't be read any more. Paste it again.")
         return KeyCheck(ok=False, problem="wrong_key", detail=detail, models=[])
-    return check_key(provider=key.provider, secret=secret, base_url=key.base_url, model=given.get("model", agent.model))
+    check = check_key(
+        provider=key.provider, secret=secret, base_url=key.base_url, model=given.get("model", agent.model)
+    )
+    if check.ok:
+        key_health.key_works(key_id=key.pk)
+    return check

@@ -71,7 +71,9 @@ def trouble_of(*, provider: str, status: int | None, body: bytes = b"") -> Troub
     if status == 400:  # noqa: PLR2004
         empty = provider == "anthropic" and message.startswith(ANTHROPICS_NO_CREDIT)
         return Trouble.NO_CREDIT if empty else None
-    if status in {402, 429, 500} and (error.code in NO_CREDIT or error.type in NO_CREDIT):
+    if status in {402, 429, 500} and any(
+        isinstance(each, str) and each in NO_CREDIT for each in (error.code, error.type)
+    ):
         return Trouble.NO_CREDIT
     if status == 401 and message.startswith(NOT_FOR_THIS):  # noqa: PLR2004
         return Trouble.FORBIDDEN

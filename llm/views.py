@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
+from agents import key_health
 from agents.access import manages_agents, member_of
 from agents.crypto import CannotOpen
 from agents.forms.agents import ModelForm
@@ -44,6 +45,8 @@ def check_saved_key(request: HttpRequest, key_id: UUID) -> HttpResponse:
         )
     except CannotOpen:
         check = _unreadable()
+    if check.ok:
+        key_health.key_works(key_id=key.pk)
     return _answer(request, {"check": check, "key": key})
 
 
@@ -57,7 +60,10 @@ def _check(form: ModelForm) -> KeyCheck:
         return _unreadable()
     if key is None:
         return _without_asking(_("Paste a key first, then check it."))
-    return check_key(provider=key.provider, secret=key.secret, base_url=key.base_url, model=key.model)
+    check = check_key(provider=key.provider, secret=key.secret, base_url=key.base_url, model=key.model)
+    if check.ok and (saved := form.cleaned_data["saved_key"]):
+        key_health.key_works(key_id=saved.pk)
+    return check
 
 
 def _unreadable() -> KeyCheck:
