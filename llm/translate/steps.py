@@ -70,10 +70,11 @@ class Steps:
         arguments = (call.function.arguments if call.function else None) or ""
         if number == self._open:
             yield from self._adds(arguments)
-        elif self._open is not None and not self._is_whole():
-            self._waiting.setdefault(number, []).append(arguments)
-        elif number not in self._begun:  # of one that was whole, nothing more is wanted
-            self._waiting.setdefault(number, []).append(arguments)
+            return
+        if number in self._begun:
+            return  # of a call that was whole, nothing more is wanted
+        self._waiting.setdefault(number, []).append(arguments)
+        if self._open is None or self._is_whole():
             yield from self._begins(number)
 
     def _number(self, call: ToolCall) -> int:
