@@ -19,7 +19,15 @@ IDLE_CONNECTIONS: Final = 256  # an origin
 
 # What a provider says about its limits and itself that a caller may want to read.
 PASSED_ON: Final = frozenset(
-    {b"content-type", b"retry-after", b"retry-after-ms", b"x-should-retry", b"openai-processing-ms", b"openai-version"}
+    {
+        b"content-type",
+        b"content-encoding",
+        b"retry-after",
+        b"retry-after-ms",
+        b"x-should-retry",
+        b"openai-processing-ms",
+        b"openai-version",
+    }
 )
 PASSED_ON_PREFIXES: Final = (b"x-ratelimit-", b"anthropic-ratelimit-")
 
