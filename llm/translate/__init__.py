@@ -1,16 +1,29 @@
-"""OpenAI's dialect into Anthropic's and back. Pure: values in, values out.
+"""OpenAI's dialects into Anthropic's and back. Pure: values in, values out.
 
-``chat`` is OpenAI's chat completions, ``messages`` Anthropic's messages; ``chat_to_messages`` turns a request of the
-first into one of the second, ``messages_to_chat`` an answer of the second into one of the first.
+``chat`` is OpenAI's chat completions, ``messages`` Anthropic's messages, ``responses`` OpenAI's newer dialect. All
+goes by chat completions. ``docs/dialects.md`` has the tables.
 
-chat                      what a chat completion request may hold
-claude                    what each generation of Claude accepts
-reasons, usage            the tables both directions share: why an answer ended, kinds of error, token counts
-chat_to_messages          the request: its fields
-├── chat_turns            its messages, parts and tool results
-├── chat_tools            its tools, and JSON answers
-├── reasoning             its effort: thinking
-└── schemas               JSON schemas
-messages_to_chat          the whole answer
-messages_stream_to_chat   the streamed answer
+what is said    chat, messages_request, responses_request     what a request may hold
+                completion, messages                           what is answered with
+                claude, compatible                             what each model and provider accepts
+                reasons, usage                                 why an answer ended, kinds of error, token counts
+
+chat → Anthropic
+                chat_to_messages                               the request: its fields
+                ├── chat_turns, chat_tools                     its messages, its tools
+                └── reasoning, schemas                         its effort, its JSON schemas
+                messages_to_chat, messages_stream_to_chat      the answer, whole and streamed
+
+messages → an OpenAI-compatible provider
+                messages_request_to_chat                       the request: its fields
+                └── messages_turns_to_chat                     its turns
+                completion_to_messages, chunks_to_messages     the answer, whole and streamed
+                messages_teller                                both, as a relay asks for them
+
+responses → everybody else
+                responses_request_to_chat                      the request
+                response, chunks_to_responses                  the answer, whole and streamed
+                responses_teller                               both, as a relay asks for them
+
+                steps                                          chunks in order, one tool call after another
 """
