@@ -56,7 +56,7 @@ def test_from_sign_up_to_the_first_counted_request(server: TryingOut, page: Page
     page.get_by_role("textbox", name="API key").fill("sk-alex-0123456789-wxyz")
     page.get_by_role("button", name="Check key").click()
     expect(page.get_by_text("It can use")).to_be_visible()
-    page.get_by_role("button", name="Save", exact=True).click()
+    page.locator("#model").get_by_role("button", name="Save", exact=True).click()
 
     expect(page.get_by_text("sk-…wxyz").first).to_be_attached()
     assert "sk-alex-0123456789" not in page.content()
@@ -75,7 +75,7 @@ def test_from_sign_up_to_the_first_counted_request(server: TryingOut, page: Page
         page.reload()
     look(page, "usage-first")
     page.get_by_role("link", name="Support email").first.click()
-    expect(page.get_by_text("echo-1")).to_be_visible()
+    expect(page.get_by_text("echo-1").last).to_be_visible()
     look(page, "records-first")
 
 
@@ -87,8 +87,8 @@ def test_the_demo_bakery_has_months_to_look_at(server: TryingOut, page: Page, lo
     expect(page.get_by_role("heading", name="Agents")).to_be_visible()
     look(page, "agents")
     page.goto(f"{server.url}/usage/")
-    expect(page.get_by_role("link", name="Newsletter writer")).to_be_visible()
+    expect(page.get_by_role("link", name="Newsletter writer", exact=True)).to_be_visible()
     look(page, "usage")
-    page.get_by_role("link", name="Newsletter writer").click()
+    page.get_by_role("link", name="Newsletter writer", exact=True).click()
     expect(page.get_by_role("heading", name="Newsletter writer")).to_be_visible()
     look(page, "records")
