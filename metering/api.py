@@ -20,11 +20,13 @@ from rest_framework.views import APIView
 
 from agents.authentication import caller_of
 from agents.models import Agent, Workspace
+from metering import reading
 from metering.periods import Month
+from metering.report import allowance
 from metering.serializers import RecordPageSerializer, UsageSerializer
 from metering.store import AgentUsage, Page, StoreUnavailable, get_store
+from metering.totals import BYOKEY
 
-BYOKEY: Final = "byokey"
 PAGE_SIZE: Final = 50
 LARGEST_PAGE: Final = 200
 MONTH: Final = OpenApiParameter("month", OpenApiTypes.STR, description="A month in UTC, such as 2026-02.")
@@ -47,10 +49,10 @@ class Usage(APIView):
         workspace = caller_of(request).workspace
         month = _month(request) or Month.of(timezone.now())
         try:
-            used = {each.agent_id: each for each in get_store().usage(workspace_id=workspace.pk, month=month)}
+            used = {each.agent_id: each for each in reading.month_usage(workspace_id=workspace.pk, month=month)}
         except StoreUnavailable:
             raise MeterAway from None
-        rows = [_row(agent, used.get(agent.pk)) for agent in _agents(workspace, used)]
+        rows = [_row(agent, used.get(agent.pk), month) for agent in _agents(workspace, used)]
         return Response(UsageSerializer({"month": str(month), "agents": rows, "totals": _totals(rows)}).data)
 
 
@@ -113,15 +115,18 @@ def _next(request: Request, page: Page) -> str | None:
 
 
 def _agents(workspace: Workspace, used: Iterable[UUID]) -> Iterable[Agent]:
-    return Agent.objects.filter(Q(deleted_at=None) | Q(pk__in=list(used)), workspace=workspace).order_by("name", "pk")
+    there = Q(deleted_at=None) | Q(pk__in=list(used))
+    return Agent.objects.filter(there, workspace=workspace).prefetch_related("stays").order_by("name", "pk")
 
 
-def _row(agent: Agent, used: AgentUsage | None) -> dict[str, Any]:
-    """Return the agent's line. Its tokens are on its owner's key: no allowance, no overage."""
+def _row(agent: Agent, used: AgentUsage | None, month: Month) -> dict[str, Any]:
+    """Return the agent's line. What is on its owner's key has no allowance, and no overage."""
+    terms = agent.terms_at(month.start)
+    plan = allowance(terms.plan, used) if terms else None
     return {
         "id": agent.pk,
         "name": agent.name,
-        "tier": BYOKEY,
+        "tier": plan.plan.tier if plan else BYOKEY,
         "requests": used.requests if used else 0,
         "tokens_input": used.tokens_input if used else 0,
         "tokens_output": used.tokens_output if used else 0,
@@ -129,9 +134,9 @@ def _row(agent: Agent, used: AgentUsage | None) -> dict[str, Any]:
         "cost_total": _known_cost(used) if used else Decimal(0),
         "unpriced": used.unpriced if used else 0,
         "price_total": used.price_total if used else Decimal(0),
-        "included_tokens": 0,
-        "overage_tokens": 0,
-        "overage": Decimal(0),
+        "included_tokens": plan.included if plan else 0,
+        "overage_tokens": plan.overage_tokens if plan else 0,
+        "overage": plan.overage if plan else Decimal(0),
     }
 
 

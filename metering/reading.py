@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 from django.db import Error
-from django.db.models import Sum
+from django.db.models import Min, Sum
 
 from metering.models import DailyUsage, HourlyLatency, HourlyUsage, MonthlyUsage
 from metering.periods import Month
@@ -44,6 +44,22 @@ def month_usage(*, workspace_id: UUID, month: Month) -> list[AgentUsage]:
         return [each.usage(agent_id) for agent_id, each in months.items()]
 
     return _whole(look, workspace_id=workspace_id, month=month)
+
+
+def first_month(*, workspace_id: UUID) -> Month | None:
+    """Return the month of the workspace's first record.
+
+    Raises:
+        StoreUnavailable: when the meter's database is away.
+    """
+    try:
+        rolled = MonthlyUsage.objects.filter(workspace_id=workspace_id).aggregate(first=Min("month"))["first"]
+        if rolled:
+            return Month(rolled.year, rolled.month)
+        recorded = get_store().first_record_at(workspace_id=workspace_id)
+    except Error as error:
+        raise StoreUnavailable(type(error).__name__) from None
+    return Month.of(recorded) if recorded else None
 
 
 def agent_month(*, workspace_id: UUID, agent_id: UUID, month: Month) -> tuple[Parts, "Counter[int]"]:

@@ -8,6 +8,7 @@ app_name = "metering"
 
 urlpatterns = [
     path("usage/", views.usage, name="usage"),
-    path("usage/<uuid:agent_id>/", views.records, name="records"),
+    path("usage/<uuid:agent_id>/", views.agent, name="records"),
+    path("usage/<uuid:agent_id>/records.csv", views.export, name="export"),
     path("usage/notices/<int:notice_id>/dismiss/", views.dismiss, name="dismiss"),
 ]

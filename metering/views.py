@@ -1,9 +1,12 @@
-"""The pages of usage: a month at a glance, and the records behind it."""
+"""The pages of usage: a month at a glance, an agent's in detail, and the records behind it."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import date, datetime
+from functools import partial
+from typing import Any, Final, cast
 from uuid import UUID
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -12,13 +15,17 @@ from django.views.decorators.http import require_GET, require_POST
 
 from agents.access import in_workspace, member_of
 from agents.models import Agent, Workspace
-from metering import notices
-from metering.models import Notice
+from metering import exports, notices, reading
+from metering.charts import chart
+from metering.details import Details, details
+from metering.models import Notice, UsageRecord
 from metering.periods import Month
-from metering.report import Name, report
+from metering.record import REQUEST_TYPES
+from metering.report import Name, allowance, report
 from metering.store import StoreUnavailable, get_store
+from metering.totals import BYOKEY
 
-STATUSES = {
+STATUSES: Final[dict[str, Any]] = {
     "ok": _("Answered"),
     "provider_error": _("Refused by the provider"),
     "provider_cut": _("Cut by the provider"),
@@ -26,28 +33,36 @@ STATUSES = {
     "unreachable": _("Provider unreachable"),
     "client_closed": _("Caller hung up"),
 }
-PROVENANCES = {
+# Who is on a plan has to do with us alone.
+STATUSES_ON_A_PLAN: Final[dict[str, Any]] = {
+    **STATUSES,
+    "provider_error": _("Not answered"),
+    "provider_cut": _("Broke off"),
+    "unreachable": _("Not answered"),
+}
+PROVENANCES: Final[dict[str, Any]] = {
     "reported": _("counted by the provider"),
     "estimated": _("estimated by us"),
     "partial": _("cut short: counted up to there"),
     "unpriced": _("no price known for this model"),
 }
+TYPES: Final[dict[str, Any]] = {"chat": _("Chat"), "email": _("E-mail"), "tool": _("Tool")}
 
 
 @require_GET
 @in_workspace
 def usage(request: HttpRequest) -> HttpResponse:
-    """Show what the workspace's agents used in a month."""
+    """Show what the workspace's agents used in a month, and how much of their plans that is."""
     workspace, now = member_of(request).workspace, timezone.now()
     month = _month(request, now)
     try:
-        used = get_store().usage(workspace_id=workspace.pk, month=month)
-        first = get_store().first_record_at(workspace_id=workspace.pk)
+        used = reading.month_usage(workspace_id=workspace.pk, month=month)
+        first = reading.first_month(workspace_id=workspace.pk)
     except StoreUnavailable:
         return _away(request)
     context = {
         **_months(month, now, first),
-        "report": report(used, _names(workspace)),
+        "report": report(used, _names(workspace, month)),
         "has_agents": workspace.agents.living().exists(),
     }
     return render(request, "metering/usage.html", context)
@@ -55,24 +70,91 @@ def usage(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @in_workspace
-def records(request: HttpRequest, agent_id: UUID) -> HttpResponse:
-    """Show the records of one agent, a deleted one included, the newest first."""
-    workspace, now = member_of(request).workspace, timezone.now()
-    agent = get_object_or_404(Agent.objects.filter(workspace=workspace), pk=agent_id)
-    month, cursor = _month(request, now), request.GET.get("cursor") or None
+def agent(request: HttpRequest, agent_id: UUID) -> HttpResponse:
+    """Show an agent's month in detail, a deleted one's included, and the newest of its records."""
+    if any(request.GET.get(name) for name in ("cursor", "day", "status", "type")):
+        return records(request, agent_id)
+    found, now = _agent_of(request, agent_id), timezone.now()
+    month = _month(request, now)
     try:
-        page = get_store().records(workspace_id=workspace.pk, month=month, agent_id=agent.pk, cursor=cursor)
-        first = get_store().first_record_at(workspace_id=workspace.pk)
+        parts, latencies = reading.agent_month(workspace_id=found.workspace_id, agent_id=found.pk, month=month)
+        page = get_store().records(workspace_id=found.workspace_id, month=month, agent_id=found.pk)
+        first = reading.first_month(workspace_id=found.workspace_id)
+        used = reading.month_usage(workspace_id=found.workspace_id, month=month)
+    except StoreUnavailable:
+        return _away(request)
+    seen, terms = details(parts, latencies, month=month, today=now.date()), found.terms_at(month.start)
+    mine = next((each for each in used if each.agent_id == found.pk), None)
+    on_plan = terms is not None or any(key.managed for _day, key in parts)
+    context = {
+        **_months(month, now, first),
+        "agent": found,
+        "details": seen,
+        "on_plan": on_plan,
+        "allowance": allowance(terms.plan, mine) if terms else None,
+        "statuses": STATUSES_ON_A_PLAN if on_plan else STATUSES,
+        "types": TYPES,
+        "chart": _chart(seen),
+        "lines": _lines(page.records),
+        "page": page,
+    }
+    return render(request, "metering/agent.html", context)
+
+
+def records(request: HttpRequest, agent_id: UUID) -> HttpResponse:
+    """Show the records of an agent, the newest first: all, or those of a day, an outcome or a kind."""
+    found, now = _agent_of(request, agent_id), timezone.now()
+    month, cursor = _month(request, now), request.GET.get("cursor") or None
+    alike = _alike(request)
+    try:
+        page = get_store().records(
+            workspace_id=found.workspace_id, month=month, agent_id=found.pk, cursor=cursor, **alike
+        )
+        first = reading.first_month(workspace_id=found.workspace_id)
     except StoreUnavailable:
         return _away(request)
     except ValueError:
         raise Http404 from None
-    lines = [
-        {"record": each, "status": STATUSES[each.status], "provenance": PROVENANCES[each.provenance]}
-        for each in page.records
-    ]
-    context = {**_months(month, now, first), "agent": agent, "lines": lines, "page": page, "cursor": cursor}
+    query = request.GET.copy()
+    query.pop("cursor", None)
+    context = {
+        **_months(month, now, first),
+        "agent": found,
+        "lines": _lines(page.records),
+        "page": page,
+        "cursor": cursor,
+        "alike": alike,
+        "status": STATUSES[alike["status"]] if "status" in alike else "",
+        "type": TYPES[alike["request_type"]] if "request_type" in alike else "",
+        "query": query.urlencode(),
+    }
     return render(request, "metering/records.html", context)
+
+
+@require_GET
+@in_workspace
+def export(request: HttpRequest, agent_id: UUID) -> HttpResponse:
+    """Send an agent's records of a month as CSV, as they are read."""
+    found = _agent_of(request, agent_id)
+    month = _month(request, timezone.now())
+    page = partial(_page, found, month, _alike(request))
+    answer = StreamingHttpResponse(
+        exports.lines(page),
+        content_type="text/csv; charset=utf-8",
+        headers={"content-disposition": f'attachment; filename="usage-{month}-{str(found.pk)[:8]}.csv"'},
+    )
+    return cast("HttpResponse", answer)  # for whoever only passes it on, it is one
+
+
+def _page(found: Agent, month: Month, alike: dict[str, Any], cursor: str | None) -> Any:
+    return get_store().records(
+        workspace_id=found.workspace_id,
+        month=month,
+        agent_id=found.pk,
+        cursor=cursor,
+        limit=exports.AT_ONCE,
+        **alike,
+    )
 
 
 @require_POST
@@ -93,10 +175,50 @@ def _month(request: HttpRequest, now: datetime) -> Month:
         raise Http404 from None
 
 
-def _months(month: Month, now: datetime, first: datetime | None) -> dict[str, Month | bool | None]:
+def _agent_of(request: HttpRequest, agent_id: UUID) -> Agent:
+    mine = Agent.objects.filter(workspace=member_of(request).workspace).prefetch_related("stays")
+    return get_object_or_404(mine, pk=agent_id)
+
+
+def _alike(request: HttpRequest) -> dict[str, Any]:
+    """Return what the records that are asked for have in common."""
+    asked = request.GET
+    alike: dict[str, Any] = {}
+    if asked.get("day"):
+        try:
+            alike["day"] = date.fromisoformat(asked["day"])
+        except ValueError:
+            raise Http404 from None
+    for name, field, known in (("status", "status", STATUSES), ("type", "request_type", REQUEST_TYPES)):
+        if asked.get(name):
+            if asked[name] not in known:
+                raise Http404
+            alike[field] = asked[name]
+    return alike
+
+
+def _lines(page: Sequence[UsageRecord]) -> list[dict[str, Any]]:
+    return [
+        {
+            "record": each,
+            "own": each.tier == BYOKEY,
+            "status": (STATUSES if each.tier == BYOKEY else STATUSES_ON_A_PLAN)[each.status],
+            "provenance": PROVENANCES[each.provenance],
+            "type": TYPES.get(each.request_type, each.request_type),
+        }
+        for each in page
+    ]
+
+
+def _chart(seen: Details) -> dict[str, Any]:
+    drawn = chart([(day.sums.tokens_input, day.sums.tokens_output) for day in seen.days])
+    return {"drawn": drawn, "bars": list(zip(seen.days, drawn.bars, strict=True))}
+
+
+def _months(month: Month, now: datetime, first: Month | None) -> dict[str, Month | bool | None]:
     """Return the month and those beside it, as far as there is something to see."""
     current = Month.of(now)
-    earliest = Month.of(first) if first else current
+    earliest = first or current
     return {
         "month": month,
         "is_current": month == current,
@@ -105,11 +227,12 @@ def _months(month: Month, now: datetime, first: datetime | None) -> dict[str, Mo
     }
 
 
-def _names(workspace: Workspace) -> dict[UUID, Name]:
-    return {
-        agent.pk: Name(name=agent.name, deleted=agent.deleted_at is not None)
-        for agent in Agent.objects.filter(workspace=workspace).only("name", "deleted_at")
-    }
+def _names(workspace: Workspace, month: Month) -> dict[UUID, Name]:
+    names = {}
+    for each in Agent.objects.filter(workspace=workspace).prefetch_related("stays"):
+        terms = each.terms_at(month.start)
+        names[each.pk] = Name(name=each.name, deleted=each.deleted_at is not None, plan=terms.plan if terms else None)
+    return names
 
 
 def _away(request: HttpRequest) -> HttpResponse:

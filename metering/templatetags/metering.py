@@ -1,5 +1,6 @@
 """Tokens and money as people read them, in the reader's language; and what agents have reached."""
 
+from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from agents.models import Agent
+from metering.details import Part
 from metering.notices import open_notices
 
 register = template.Library()
@@ -53,6 +55,12 @@ def usd(amount: Decimal) -> str:
     # Below a cent, the first digits that aren't zero are what matters.
     last = Decimal(1).scaleb(amount.adjusted() - DIGITS_BELOW_A_CENT + 1)
     return _("$%(amount)s") % {"amount": exact(amount.quantize(last, ROUND_HALF_UP))}
+
+
+@register.filter
+def named(part: Part, names: Mapping[str, Any] | None) -> Any:
+    """Return what a part of a month is called: by ``names``, or, a provider's model, as it calls itself."""
+    return part.name if names is None else names.get(part.name, part.name)
 
 
 @register.inclusion_tag("metering/_notices.html", takes_context=True)

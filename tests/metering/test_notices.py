@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 import time_machine
 from django.core import mail
+from django.core.mail import EmailMultiAlternatives
 from django.core.mail.backends.locmem import EmailBackend
 
 from agents import services, subscriptions
@@ -46,7 +47,7 @@ def used(agent: Agent, tokens: int, *, refused: bool = False, at: datetime = NOW
 
 
 def subjects() -> list[str]:
-    return [message.subject for message in mail.outbox]
+    return [str(message.subject) for message in mail.outbox]
 
 
 def test_thresholds_are_reached_to_the_token():
@@ -90,9 +91,10 @@ def test_the_words_are_elenas(helpdesk):
     for message in mail.outbox:
         said = f"{message.subject} {message.body}".replace("your agents’ language models, counted to the token", "")
         assert not [word for word in TECHNICAL if word.lower() in said.lower()]
+        assert isinstance(message, EmailMultiAlternatives)
         html, kind = message.alternatives[0]
         assert kind == "text/html"
-        assert message.subject in html
+        assert str(message.subject) in str(html)
 
 
 def test_every_owner_reads_it_in_their_language_and_nobody_else_does(elena, helpdesk):

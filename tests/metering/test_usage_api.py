@@ -7,9 +7,9 @@ import pytest
 import time_machine
 
 from agents import services
-from metering import api
 from metering.serializers import UsdField
 from metering.store import StoreUnavailable
+from metering.store.sql import SqlStore
 from tests.agents.program import Program, program_of
 from tests.metering.records import FEBRUARY, record, store
 
@@ -162,13 +162,11 @@ def test_another_workspaces_usage_is_not_there(stefan, bot):
 
 
 def test_the_meter_is_away(program, monkeypatch):
-    class Away:
-        def usage(self, **_asked):
-            raise StoreUnavailable
+    def away(*_args, **_asked):
+        raise StoreUnavailable
 
-        records = usage
-
-    monkeypatch.setattr(api, "get_store", Away)
+    monkeypatch.setattr(SqlStore, "touched", away)
+    monkeypatch.setattr(SqlStore, "records", away)
     for path in ("usage/", "usage/records/"):
         answer = program.get(path)
         assert answer.status_code == 503
