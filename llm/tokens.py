@@ -1,8 +1,9 @@
 """Estimates in tokens, for what no provider has counted: cut or unreported answers, and ``count_tokens``.
 
 The tokenizer is OpenAI's ``o200k_base``, whose vocabulary comes inside the package (no download). Other models cut
-text differently, Claude into more tokens. What isn't text counts by a fixed rule; base64 never counts as text. However long a body is, only so much of it is looked at, and the
-rest is taken to be like it. Sources: Anthropic's "Vision" and "PDF support", OpenAI's "Images and vision".
+text differently, Claude into more tokens. What isn't text counts by a fixed rule; base64 never counts as text. However
+long a body is, only so much of it is looked at, and the rest is taken to be like it. Sources: Anthropic's "Vision" and
+"PDF support", OpenAI's "Images and vision".
 """
 
 import re

@@ -51,6 +51,13 @@ WORKERS: int = int(env.str("WORKERS", default="") or 1)
 # The scheme that visitors use. Links in e-mails and the Secure flag of cookies follow it.
 HTTPS: bool = env.bool("HTTPS", default=not DEBUG)
 
+# Where the pages are, for links in e-mails that no request asked for.
+SITE_URL: str = (
+    env.str("SITE_URL", default="")
+    or next((origin for origin in CSRF_TRUSTED_ORIGINS if "*" not in origin), "")
+    or f"{'https' if HTTPS else 'http'}://{ALLOWED_HOSTS[0].lstrip('.*')}"
+).rstrip("/")
+
 
 def required(name: str, *, hint: str) -> str:
     """Return the variable ``name``, or refuse to start with a message that says what to do.
@@ -59,13 +66,6 @@ def required(name: str, *, hint: str) -> str:
         ImproperlyConfigured: when the variable is missing or empty.
     """
     value: str = env.str(name, default="")
-# Where the pages are, for links in e-mails that no request asked for.
-SITE_URL: str = (
-    env.str("SITE_URL", default="")
-    or next((origin for origin in CSRF_TRUSTED_ORIGINS if "*" not in origin), "")
-    or f"{'https' if HTTPS else 'http'}://{ALLOWED_HOSTS[0].lstrip('.*')}"
-).rstrip("/")
-
     if not value:
         raise ImproperlyConfigured(f"{name} is not set. {hint}")
     return value
