@@ -164,6 +164,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 # list is its owner's decision (W021).
 SILENCED_SYSTEM_CHECKS = ["security.W008", "security.W021"]
 X_FRAME_OPTIONS = "DENY"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "vutler.error_pages.QuietReporterFilter"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
