@@ -85,7 +85,9 @@ class OneByOne(
 class Agents(OneByOne):
     """Agents: what their requests are answered with."""
 
-    queryset = Agent.objects.living().select_related("workspace", "provider_key").prefetch_related("stays")
+    queryset = (
+        Agent.objects.living().select_related("workspace", "provider_key", "backup_key").prefetch_related("stays")
+    )
     serializer_class = AgentSerializer
 
     def get_serializer_context(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from agents import pacing, services, subscriptions
+from agents import backups, pacing, services, subscriptions
 from agents.catalogue import CUSTOM
 from agents.changes import Actor
 from agents.models import Agent, AgentToken, Mode, ProviderKey, Workspace
@@ -57,6 +57,22 @@ class AgentSerializer(serializers.Serializer[Agent]):
         source="provider_key_id", required=False, allow_null=True, help_text=_("The saved key that it runs on.")
     )
     key_hint = serializers.CharField(read_only=True, default="")
+    key_trouble = serializers.CharField(
+        read_only=True, default="", help_text=_("Why the provider refuses the key, as in its own record; else empty.")
+    )
+    backup_key = serializers.UUIDField(
+        source="backup_key_id",
+        required=False,
+        allow_null=True,
+        help_text=_("Another saved key, asked where the provider of the first one fails; null for none."),
+    )
+    backup_key_hint = serializers.CharField(read_only=True, default="")
+    backup_model = serializers.CharField(
+        max_length=200,
+        required=False,
+        allow_blank=True,
+        help_text=_("The model to ask the backup for; empty for the one that the request names."),
+    )
     tier = serializers.ChoiceField(
         TIERS,
         required=False,
@@ -97,13 +113,15 @@ class AgentSerializer(serializers.Serializer[Agent]):
     created_at = serializers.DateTimeField(read_only=True)
 
     def to_representation(self, instance: Agent) -> dict[str, Any]:
-        """Return what is shown of an agent: of its key only the address and the hint."""
-        key = instance.provider_key
+        """Return what is shown of an agent: of its keys only the address and the hint."""
+        key, backup = instance.provider_key, instance.backup_key
         shown = super().to_representation(instance)
         return {
             **shown,
             "base_url": key.base_url if key else "",
             "key_hint": key.hint if key else "",
+            "key_trouble": key.trouble if key else "",
+            "backup_key_hint": backup.hint if backup else "",
             **self._standing(instance),
         }
 
@@ -130,6 +148,8 @@ class AgentSerializer(serializers.Serializer[Agent]):
         check_plan(attrs, current=agent.tier_at(self.context["at"]) if agent else None)
         if agent and attrs.get("template", agent.template) != agent.template:
             raise serializers.ValidationError({"template": _("An agent keeps the template that it started from.")})
+        if attrs.get("backup_model") and not attrs.get("backup_key_id", agent.backup_key_id if agent else None):
+            raise serializers.ValidationError({"backup_key": _("Name the key that is to be asked for this model.")})
         if "api_key" in attrs and attrs.get("provider_key_id"):
             raise serializers.ValidationError({"key": _("Give either a new key or the id of a saved one.")})
         _check_address(attrs, provider=attrs.get("provider") or (agent.provider if agent else ""), key=_key_of(agent))
@@ -148,6 +168,7 @@ class AgentSerializer(serializers.Serializer[Agent]):
                 model=attrs.get("model", ""),
             )
             _set_key(agent, attrs, by=by)
+            _set_backup(agent, attrs, by=by)
             _set_plan(agent, attrs, by=by, at=self.context["at"])
             _set_paused(agent, attrs, by=by)
         return agent
@@ -164,6 +185,7 @@ class AgentSerializer(serializers.Serializer[Agent]):
                 model=attrs.get("model"),
             )
             _set_key(instance, attrs, by=by)
+            _set_backup(instance, attrs, by=by)
             _set_plan(instance, attrs, by=by, at=self.context["at"])
             _set_paused(instance, attrs, by=by)
         return instance
@@ -204,10 +226,26 @@ def _set_key(agent: Agent, attrs: dict[str, Any], *, by: Actor) -> None:
         services.drop_key(agent=agent, by=by)
 
 
-def _saved_key(workspace: Workspace, attrs: dict[str, Any]) -> ProviderKey:
-    key = workspace.provider_keys.filter(pk=attrs["provider_key_id"]).first()
+def _set_backup(agent: Agent, attrs: dict[str, Any], *, by: Actor) -> None:
+    key_id = attrs.get("backup_key_id", agent.backup_key_id)
+    if key_id is None:
+        backups.drop_backup(agent=agent, by=by)
+    elif "backup_key_id" in attrs or "backup_model" in attrs:
+        # Another key's model isn't this one's.
+        kept = agent.backup_model if key_id == agent.backup_key_id else ""
+        key = _key(agent.workspace, key_id, field="backup_key")
+        backups.set_backup(agent=agent, key=key, model=attrs.get("backup_model", kept), by=by)
+
+
+def _key(workspace: Workspace, key_id: UUID, *, field: str) -> ProviderKey:
+    key = workspace.provider_keys.filter(pk=key_id).first()
     if key is None:
-        raise serializers.ValidationError({"key": [_("There is no such key.")]})
+        raise serializers.ValidationError({field: [_("There is no such key.")]})
+    return key
+
+
+def _saved_key(workspace: Workspace, attrs: dict[str, Any]) -> ProviderKey:
+    key = _key(workspace, attrs["provider_key_id"], field="key")
     if attrs.get("provider", key.provider) != key.provider:
         raise serializers.ValidationError({"key": [_("This key is for another provider.")]})
     return key
@@ -246,6 +284,14 @@ class KeySerializer(serializers.Serializer[ProviderKey]):
     base_url = serializers.CharField(max_length=500, required=False, allow_blank=True)
     api_key = serializers.CharField(max_length=KEY_LIMIT, required=False, allow_blank=True, write_only=True)
     hint = serializers.CharField(read_only=True)
+    trouble = serializers.CharField(
+        read_only=True,
+        help_text=_(
+            "Why its provider refuses it: wrong_key, no_credit, rate_limited, forbidden; empty while it works."
+        ),
+    )
+    trouble_since = serializers.DateTimeField(read_only=True, allow_null=True)
+    trouble_detail = serializers.CharField(read_only=True, source="trouble_said", help_text=_("The same, for people."))
     agents = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField(read_only=True)
 

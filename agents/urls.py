@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from agents.views import agents, front, keys, pace, people, plans, workspace
+from agents.views import agents, backups, front, keys, pace, people, plans, workspace
 
 app_name = "agents"
 
@@ -21,6 +21,7 @@ urlpatterns = [
     path("agents/<uuid:agent_id>/plan/confirm/", plans.confirm, name="confirm_plan"),
     path("agents/<uuid:agent_id>/plan/leave/", plans.leave, name="leave_plan"),
     path("agents/<uuid:agent_id>/plan/limit/", plans.limit, name="limit"),
+    path("agents/<uuid:agent_id>/backup/", backups.backup, name="backup"),
     path("agents/<uuid:agent_id>/pace/", pace.pace, name="pace"),
     path("agents/<uuid:agent_id>/tokens/", agents.create_token, name="create_token"),
     path("agents/<uuid:agent_id>/tokens/<uuid:token_id>/revoke/", agents.revoke_token, name="revoke_token"),

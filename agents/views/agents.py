@@ -14,6 +14,7 @@ from agents import services
 from agents.access import in_workspace, manages_agents, member_of
 from agents.crypto import Secret
 from agents.forms.agents import AgentTokenForm, ModelForm, NewAgentForm, RenameAgentForm
+from agents.forms.backups import BackupForm
 from agents.forms.pace import PaceForm
 from agents.forms.plans import LimitForm
 from agents.models import Agent, AgentToken
@@ -27,7 +28,9 @@ def agent_of(request: HttpRequest, agent_id: UUID) -> Agent:
         Http404: when there is none of that id, or it's another workspace's.
     """
     mine = Agent.objects.living().filter(workspace=member_of(request).workspace)
-    return get_object_or_404(mine.select_related("workspace", "provider_key").prefetch_related("stays"), pk=agent_id)
+    return get_object_or_404(
+        mine.select_related("workspace", "provider_key", "backup_key").prefetch_related("stays"), pk=agent_id
+    )
 
 
 @require_GET
@@ -86,6 +89,7 @@ def _settings_page(request: HttpRequest, found: Agent, form: ModelForm) -> HttpR
         # A Managed agent's own key matters only to who is about to leave.
         "own_key": plan is None or "own" in request.GET or request.method == "POST",
         "form": form,
+        "backup": _backup(request, found) if found.provider_key and not plan else None,
         "pace": PaceForm(agent=found, at=now),
         "rename": RenameAgentForm(initial={"name": found.name}),
         "token_form": AgentTokenForm(auto_id="token_%s"),
@@ -94,6 +98,10 @@ def _settings_page(request: HttpRequest, found: Agent, form: ModelForm) -> HttpR
         "base_url": request.build_absolute_uri("/v1"),
     }
     return render(request, "agents/agent.html", context, status=422 if form.errors else 200)
+
+
+def _backup(request: HttpRequest, found: Agent) -> BackupForm:
+    return BackupForm(agent=found, readonly=not member_of(request).manages_agents)
 
 
 @require_GET
