@@ -4,7 +4,8 @@ Every page view wears one of these decorators and then asks ``member_of(request)
 
 * ``in_workspace``: somebody logged in who belongs to a workspace;
 * ``manages_agents``: who may also change agents, keys and agent tokens;
-* ``manages_people``: who may also change members and hold workspace tokens.
+* ``manages_people``: who may also change members and hold workspace tokens;
+* ``manages_billing``: who may see invoices.
 """
 
 from collections.abc import Callable
@@ -98,6 +99,15 @@ def manages_people(view: View[P]) -> View[P]:
     )
 
 
+def manages_billing(view: View[P]) -> View[P]:
+    """Let in who may see invoices and say who they are made out to."""
+    return _allowing(
+        view,
+        lambda member: member.manages_billing,
+        lambda: _("Invoices are for owners, admins and those who see to billing. Ask one of them."),
+    )
+
+
 def _allowing(view: View[P], may: Callable[[Member], bool], why_not: Callable[[], str]) -> View[P]:
     @wraps(view)
     def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
@@ -122,10 +132,12 @@ class Place:
     current: bool = False
 
 
+BILLING = "/billing/"
 PLACES = [
     ("/agents/", gettext_lazy("Agents"), "bot", ("/agents/",)),
     ("/usage/", gettext_lazy("Usage"), "chart-no-axes-column", ("/usage/",)),
     ("/keys/", gettext_lazy("Keys"), "key-round", ("/keys/",)),
+    (BILLING, gettext_lazy("Billing"), "receipt-text", (BILLING,)),
     ("/settings/", gettext_lazy("Settings"), "settings", ("/settings/", "/accounts/")),
 ]
 
@@ -134,9 +146,16 @@ def page_context(request: HttpRequest) -> dict[str, Any]:
     """Give every template ``member`` (or nothing) and ``places``, the navigation."""
     return {
         "member": SimpleLazyObject(lambda: _find(request)),
-        "places": [
-            Place(url, name, icon, prefixes, current=request.path.startswith(prefixes))
-            for url, name, icon, prefixes in PLACES
-        ],
+        "places": SimpleLazyObject(lambda: _places(request)),
         "theme": request.COOKIES.get("theme", ""),
     }
+
+
+def _places(request: HttpRequest) -> list[Place]:
+    """Return the navigation; invoices are in it for those who may see them."""
+    member = _find(request)
+    return [
+        Place(url, name, icon, prefixes, current=request.path.startswith(prefixes))
+        for url, name, icon, prefixes in PLACES
+        if url != BILLING or (member is not None and member.manages_billing)
+    ]

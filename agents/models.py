@@ -114,6 +114,11 @@ class Member(models.Model):
         """May invite, change and remove members, and hold workspace tokens."""
         return self.role in {Role.OWNER, Role.ADMIN}
 
+    @property
+    def manages_billing(self) -> bool:
+        """May see invoices and say who they are made out to."""
+        return self.role in {Role.OWNER, Role.ADMIN, Role.BILLING}
+
 
 def digest(token: str) -> str:
     """Return what is stored of a token: its SHA-256 in hex. Enough for secrets of 256 random bits."""

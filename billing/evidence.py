@@ -10,8 +10,9 @@ from itertools import groupby
 from typing import Final
 from uuid import UUID
 
+from billing.models import InvoiceLine
 from metering.periods import Month
-from metering.store import get_store
+from metering.store import Page, get_store
 
 AGENTS_AT_ONCE: Final = 1_000
 
@@ -49,3 +50,22 @@ def gather(agent_ids: Collection[UUID], *, month: Month, before: int | None = No
                 digest.update(f"{record.id} {record.tokens_input} {record.tokens_output}\n".encode())
             found[agent_id] = Evidence(records=count, tokens=tokens, digest=digest.hexdigest())
     return found
+
+
+def records_behind(line: InvoiceLine, *, cursor: str | None = None) -> Page:
+    """Return a page of the records that a line's digest is over, the newest first; a line of no agent has none.
+
+    Raises:
+        metering.store.StoreUnavailable: when the meter is away.
+        ValueError: for a cursor that no page gave.
+    """
+    if line.agent_id is None:
+        return Page(records=[], next_cursor=None)
+    return get_store().records(
+        workspace_id=line.invoice.workspace_id,
+        agent_id=line.agent_id,
+        month=line.of_month,
+        managed=True,
+        before=line.invoice.mark,
+        cursor=cursor,
+    )

@@ -18,9 +18,10 @@ from agents.changes import Actor, audit
 from agents.models import Workspace
 from billing import numbers, snapshots
 from billing.evidence import NONE
-from billing.invoicing import Line, credited_tax
+from billing.invoicing import NOTHING, Line, credited_tax
 from billing.models import (
     PPM_IN_PERCENT,
+    BillingProfile,
     Credit,
     CreditNote,
     CreditNoteLine,
@@ -257,7 +258,7 @@ def credit(
             raise NotNow(_("Only an issued invoice can be credited."))
         left = _left(invoice)
         parts = _checked(left, left if amounts is None else amounts)
-        note = _note(invoice, parts, base_left=sum(left.values(), Decimal()), reason=reason, at=at, by=by)
+        note = _note(invoice, parts, base_left=sum(left.values(), NOTHING), reason=reason, at=at, by=by)
         _tell("invoice.credited", invoice, by=by, note=note.number, total=f"${note.total}", reason=reason)
         if invoice.status == Status.FINALIZED and not Invoice.objects.get(pk=invoice.pk).due:
             mark_paid(invoice=invoice, at=at, by=by)
@@ -311,6 +312,34 @@ def grant_credit(*, workspace: Workspace, amount: Decimal, reason: str, by: Acto
     granted = Credit.objects.create(workspace=workspace, amount=amount, reason=reason, granted_by=str(by))
     audit(workspace=workspace, by=by, action="credit.granted", target=reason, amount=f"${amount}")
     return granted
+
+
+# --- Who pays -----------------------------------------------------------------------------------
+
+
+def profile_of(workspace: Workspace) -> BillingProfile:
+    """Return who the workspace's invoices are made out to, to begin with itself. Doesn't save."""
+    return BillingProfile.objects.filter(pk=workspace.pk).first() or BillingProfile(workspace=workspace)
+
+
+@transaction.atomic
+def change_profile(*, workspace: Workspace, details: Mapping[str, str], by: Actor) -> BillingProfile:
+    """Say who invoices are made out to from now on. Those that are out stay.
+
+    Tax is the staff's; but reverse charge, which hangs on a VAT number and its country, ends when those change.
+    """
+    hold([workspace.pk])
+    profile = profile_of(workspace)
+    changed = {name: value for name, value in details.items() if getattr(profile, name) != value}
+    if not changed:
+        return profile
+    for name, value in changed.items():
+        setattr(profile, name, value)
+    if changed.keys() & {"vat_number", "country"}:
+        profile.reverse_charge = False
+    profile.save()
+    audit(workspace=workspace, by=by, action="billing.changed", target=profile)
+    return profile
 
 
 def _tell(action: str, invoice: Invoice, *, by: Actor, **detail: str) -> None:

@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView
 from drf_spectacular.views import SpectacularSwaggerSplitView as Docs
 
 from agents import api as agents
+from billing import api as billing
 from llm import api as llm
 from metering import api as metering
 
@@ -27,6 +28,11 @@ urlpatterns = [
     path("tiers/", agents.Tiers.as_view(), name="tiers"),
     path("usage/", metering.Usage.as_view(), name="usage"),
     path("usage/records/", metering.Records.as_view(), name="records"),
+    path("invoices/", billing.Invoices.as_view(), name="invoices"),
+    path("invoices/<str:pk>/", billing.OneInvoice.as_view(), name="invoice"),
+    path("invoices/<str:pk>/pdf/", billing.InvoicePdf.as_view(), name="invoice_pdf"),
+    path("invoices/<str:pk>/csv/", billing.InvoiceCsv.as_view(), name="invoice_csv"),
+    path("invoices/<str:pk>/lines/<str:line>/records/", billing.LineRecords.as_view(), name="line_records"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", Docs.as_view(url_name="api:schema", template_name="vutler/api_docs.html"), name="docs"),
     re_path("", agents.NoSuchAddress.as_view()),

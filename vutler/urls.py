@@ -19,5 +19,6 @@ urlpatterns = [
     path("language/", language, name="set_language"),
     path("", include("agents.urls")),
     path("", include("metering.urls")),
+    path("", include("billing.urls")),
     path("", include("llm.urls")),
 ]

@@ -1,0 +1,217 @@
+"""What a document says, in the customer's language, whatever it is then written as."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from babel import Locale
+from django.utils import translation
+from django.utils.formats import date_format, number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from agents.plans import plan
+from billing.invoicing import Kind
+from billing.models import CreditNote, Invoice, InvoiceLine, Status
+
+# More lines than that are summed up by plan, with the detail behind.
+MANY: Final = 40
+DAY: Final = timedelta(days=1)
+METERED: Final = frozenset({Kind.OVERAGE.value, Kind.LATE.value})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A row of the document's table."""
+
+    text: str
+    quantity: str
+    price: str
+    amount: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """A document in words. ``facts`` and ``sums`` are names with values; the last of ``sums`` is the total."""
+
+    title: str
+    language: str
+    seller: dict[str, Any]
+    buyer: dict[str, Any]
+    facts: list[tuple[str, str]]
+    rows: list[Row]
+    detail: list[Row]
+    sums: list[tuple[str, str]]
+    notes: list[str]
+    labels: dict[str, str]
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as what JSON can hold."""
+        return asdict(self)
+
+
+def of_invoice(invoice: Invoice) -> Content:
+    """Return what an invoice, or its draft, says."""
+    with translation.override(invoice.snapshot["language"]):
+        lines = list(invoice.lines.all())
+        return _content(
+            invoice,
+            title=_("Invoice") if invoice.number else _("Draft of an invoice"),
+            facts=_invoice_facts(invoice),
+            parts=[(line, line.amount) for line in lines],
+            sums=(invoice.subtotal, invoice.tax, invoice.total),
+            total_name=_("Total, %(currency)s") % {"currency": invoice.currency},
+            notes=_invoice_notes(invoice),
+        )
+
+
+def of_credit_note(note: CreditNote) -> Content:
+    """Return what a credit note says. What it gives back is negative."""
+    invoice = note.invoice
+    with translation.override(invoice.snapshot["language"]):
+        facts = [
+            (_("Number"), note.number),
+            (_("Date"), _day(note.issued_at)),
+            (_("For invoice"), str(invoice)),
+        ]
+        parts = [(part.line, -part.amount) for part in note.lines.select_related("line").order_by("line__position")]
+        return _content(
+            invoice,
+            title=_("Credit note"),
+            facts=facts,
+            parts=parts,
+            sums=(-note.subtotal, -note.tax, -note.total),
+            total_name=_("Credited, %(currency)s") % {"currency": invoice.currency},
+            notes=[_("Reason: %(reason)s") % {"reason": note.reason}],
+        )
+
+
+def money(amount: Decimal) -> str:
+    """Return an amount as the active language writes dollars: $1,234.50, or −$5.00 for a credit."""
+    digits = number_format(abs(amount), 2, force_grouping=True)
+    said = _("$%(amount)s") % {"amount": digits}
+    return f"−{said}" if amount < 0 else said
+
+
+def country_name(code: str) -> str:
+    """Return a country by its two letters, in the active language."""
+    return str(Locale(translation.get_language() or "en").territories.get(code, code))
+
+
+def _content(
+    invoice: Invoice,
+    *,
+    title: str,
+    facts: list[tuple[str, str]],
+    parts: Sequence[tuple[InvoiceLine, Decimal]],
+    sums: tuple[Decimal, Decimal, Decimal],
+    total_name: str,
+    notes: list[str],
+) -> Content:
+    many = len(parts) > MANY
+    subtotal, tax, total = sums
+    taxed = [(_tax_name(invoice), money(tax))] if tax or invoice.tax_ppm else []
+    before = [(_("Subtotal"), money(subtotal)), *taxed] if taxed else []
+    return Content(
+        title=title,
+        language=invoice.snapshot["language"],
+        seller=invoice.snapshot["seller"],
+        buyer=invoice.snapshot["buyer"] | {"country": country_name(invoice.snapshot["buyer"]["country"])},
+        facts=facts,
+        rows=_by_plan(parts) if many else [_row(line, amount) for line, amount in parts],
+        detail=[_row(line, amount) for line, amount in parts if line.agent_id] if many else [],
+        sums=[*before, (total_name, money(total))],
+        notes=notes,
+        labels={
+            "to": _("Billed to"),
+            "text": _("Description"),
+            "quantity": _("Tokens"),
+            "price": _("Price"),
+            "amount": _("Amount"),
+            "detail": _("Detail by agent"),
+            "vat": _("VAT number"),
+            "page": _("Page"),
+            "of": _("of"),
+        },
+    )
+
+
+def _invoice_facts(invoice: Invoice) -> list[tuple[str, str]]:
+    last = date_format(invoice.period_end - DAY, "DATE_FORMAT")
+    period = f"{date_format(invoice.period_start, 'DATE_FORMAT')} – {last}"
+    if invoice.finalized_at is None or invoice.due_at is None:
+        return [(_("Period"), period)]
+    return [
+        (_("Number"), str(invoice.number)),
+        (_("Date"), _day(invoice.finalized_at)),
+        (_("Due"), _day(invoice.due_at)),
+        (_("Period"), period),
+    ]
+
+
+def _invoice_notes(invoice: Invoice) -> list[str]:
+    notes = []
+    if invoice.snapshot["reverse_charge"]:
+        notes.append(_("Reverse charge: the recipient is liable for the VAT."))
+    if invoice.status == Status.PAID and invoice.paid_at:
+        notes.append(_("Paid on %(day)s. Thank you.") % {"day": _day(invoice.paid_at)})
+    elif invoice.status == Status.FINALIZED and invoice.due_at:
+        notes.append(_("Please pay by %(day)s.") % {"day": _day(invoice.due_at)})
+    elif invoice.status == Status.VOID:
+        notes.append(_("This invoice was taken back. Nothing is to be paid."))
+    notes.append(_("Months are calendar months in UTC. A token is counted once, as input or as output."))
+    return notes
+
+
+def _tax_name(invoice: Invoice) -> str:
+    rate = invoice.tax_rate.normalize()
+    shown = number_format(rate.quantize(Decimal(1)) if rate == rate.to_integral_value() else rate)
+    return _("Tax %(rate)s%%") % {"rate": shown}
+
+
+def _row(line: InvoiceLine, amount: Decimal) -> Row:
+    metered = line.kind in METERED
+    return Row(
+        text=line.description,
+        quantity=number_format(line.quantity, force_grouping=True) if metered else "",
+        price=_("%(price)s per million") % {"price": money(line.unit_price)} if metered else "",
+        amount=money(amount),
+    )
+
+
+def _by_plan(parts: Iterable[tuple[InvoiceLine, Decimal]]) -> list[Row]:
+    """Sum agents' lines up by what they are for and the plan; what is no agent's stays as it is."""
+    groups: dict[tuple[str, str], list[tuple[InvoiceLine, Decimal]]] = defaultdict(list)
+    for line, amount in parts:
+        groups[line.kind, line.tier or str(line.pk)].append((line, amount))
+    return [_group(kind, members) for (kind, _tier), members in groups.items()]
+
+
+def _group(kind: str, members: Sequence[tuple[InvoiceLine, Decimal]]) -> Row:
+    line = members[0][0]
+    if not line.tier:
+        return _row(*members[0])
+    count, name = len(members), plan(line.tier, on=line.month).name
+    texts = {
+        Kind.PLAN.value: ngettext("%(plan)s, %(count)s agent", "%(plan)s, %(count)s agents", count),
+        Kind.OVERAGE.value: ngettext("Beyond %(plan)s, %(count)s agent", "Beyond %(plan)s, %(count)s agents", count),
+        Kind.LATE.value: ngettext(
+            "Counted after its invoice, %(plan)s, %(count)s agent",
+            "Counted after its invoice, %(plan)s, %(count)s agents",
+            count,
+        ),
+    }
+    tokens = sum(each.quantity for each, _amount in members)
+    return Row(
+        text=texts[kind] % {"plan": name, "count": count},
+        quantity=number_format(tokens, force_grouping=True) if kind in METERED else "",
+        price=_row(*members[0]).price,
+        amount=money(sum((amount for _line, amount in members), Decimal())),
+    )
+
+
+def _day(moment: datetime) -> str:
+    return date_format(moment, "DATE_FORMAT")

@@ -1,0 +1,81 @@
+"""The e-mail that an invoice comes with, the document attached."""
+
+from datetime import datetime, timedelta
+from smtplib import SMTPException
+from typing import Final
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.db import transaction
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from agents.mail import dress
+from agents.models import Member, Role
+from billing.documents.content import money
+from billing.documents.pdf import invoice_pdf
+from billing.models import Invoice
+from billing.snapshots import month_name
+
+log = structlog.get_logger(__name__)
+
+# What couldn't be sent for so long isn't news any more.
+NEWS: Final = timedelta(days=7)
+
+
+def send_waiting(*, at: datetime) -> int:
+    """Send the invoices that were issued and not sent yet; return how many were.
+
+    One that can't be sent waits for the next time. A crash between sending and noting it sends one a second time.
+    """
+    waiting = Invoice.objects.issued().filter(mailed_at=None, finalized_at__gt=at - NEWS).order_by("number")
+    return sum(_send_once(pk, at=at) for pk in waiting.values_list("pk", flat=True))
+
+
+def _send_once(pk: UUID, *, at: datetime) -> bool:
+    with transaction.atomic():
+        # Whoever else is about to send it holds the row.
+        held = Invoice.objects.select_for_update(skip_locked=True, of=("self",)).filter(pk=pk, mailed_at=None).first()
+        if held is None:
+            return False
+        try:
+            send(held)
+        except (SMTPException, OSError) as error:
+            log.warning("invoice_not_sent", invoice=str(held), error=type(error).__name__)
+            return False
+        held.mailed_at = at
+        held.save(update_fields=["mailed_at"])
+        return True
+
+
+def send(invoice: Invoice) -> None:
+    """Send an issued invoice to whoever the workspace's invoices go to.
+
+    Raises:
+        SMTPException, OSError: when the mail server doesn't take it.
+    """
+    with translation.override(invoice.snapshot["language"]):
+        said = {
+            "invoice": invoice,
+            "total": money(invoice.total),
+            "month": month_name(str(invoice.month)),
+            "url": settings.SITE_URL + reverse("billing:invoice", args=[invoice.pk]),
+        }
+        text = render_to_string("billing/email/invoice.txt", said)
+        subject = _("Invoice %(number)s: %(total)s for %(month)s") % {**said, "number": invoice.number}
+        message = EmailMultiAlternatives(subject, text.strip(), to=recipients(invoice))
+        dress(message)
+        message.attach(f"{invoice}.pdf", invoice_pdf(invoice), "application/pdf")
+        message.send()
+
+
+def recipients(invoice: Invoice) -> list[str]:
+    """Return where an invoice goes: the address given for invoices, or else those who see to billing and own it."""
+    if given := invoice.snapshot["buyer"]["email"]:
+        return [given]
+    people = Member.objects.filter(workspace=invoice.workspace, role__in=[Role.OWNER, Role.BILLING])
+    return list(people.order_by("created_at", "pk").values_list("user__email", flat=True))

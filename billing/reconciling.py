@@ -1,0 +1,136 @@
+"""Computes a month's invoices again from what is behind them, and names each difference."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import Sum
+
+from agents.models import Agent, Workspace
+from agents.plans import Terms, month_terms
+from billing import closing, evidence, invoicing, rating, services
+from billing.invoicing import Kind
+from billing.models import CreditNote, Invoice, InvoiceLine, NumberCounter, Status
+from billing.numbers import CREDIT_NOTE, INVOICE
+from metering.periods import Month
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Where something says one thing, and what it's computed to be."""
+
+    where: str
+    what: str
+    said: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what} is {self.said}, computed {self.found}"
+
+
+def invoices(month: Month) -> list[Invoice]:
+    """Return the invoices of the month that stand, by number."""
+    return list(
+        Invoice.objects.standing().filter(period_start=month.start).order_by("number").prefetch_related("lines")
+    )
+
+
+def check_invoice(invoice: Invoice) -> list[Difference]:
+    """Return where an invoice isn't what its lines, their records and the plans come to."""
+    lines = list(invoice.lines.all())
+    tax = invoicing.tax(invoice.subtotal, rate=invoice.tax_rate)
+    said = [
+        ("sum of its lines", invoice.subtotal, sum((line.amount for line in lines), Decimal("0.00"))),
+        ("tax", invoice.tax, tax),
+        ("total", invoice.total, invoice.subtotal + invoice.tax),
+    ]
+    differences = list(_compare(str(invoice), said))
+    of_agents = [line for line in lines if line.agent_id]
+    histories = Agent.objects.in_bulk({line.agent_id for line in of_agents})
+    for month in sorted({line.of_month for line in of_agents}):
+        mine = [line for line in of_agents if line.of_month == month]
+        found = evidence.gather({_agent(line) for line in mine}, month=month, before=invoice.mark)
+        for line in mine:
+            behind = found.get(_agent(line), evidence.NONE)
+            agent = histories.get(_agent(line))
+            terms = month_terms(agent.history(), month=month.start) if agent else None
+            differences += _check_line(invoice, line, behind, terms)
+    return differences
+
+
+def _check_line(
+    invoice: Invoice, line: InvoiceLine, behind: evidence.Evidence, terms: Terms | None
+) -> Iterator[Difference]:
+    where = f"{invoice} line {line.position} ({line.description})"
+    yield from _compare(
+        where,
+        [
+            ("number of records", line.records, behind.records),
+            ("tokens", line.tokens, behind.tokens),
+            ("digest", line.digest, behind.digest),
+            ("amount", line.amount, _amount(invoice, line, terms)),
+        ],
+    )
+
+
+def _amount(invoice: Invoice, line: InvoiceLine, terms: Terms | None) -> Decimal | None:
+    if terms is None:
+        return None
+    if line.kind == Kind.PLAN:
+        return terms.fee
+    altogether = terms.plan.beyond(invoicing.beyond(terms.plan, line.tokens))
+    if line.kind == Kind.OVERAGE:
+        return altogether
+    before = InvoiceLine.objects.filter(
+        agent_id=line.agent_id, month=line.month, kind__in=[Kind.OVERAGE, Kind.LATE], invoice__mark__lt=invoice.mark
+    ).exclude(invoice__status__in=[Status.DRAFT, Status.VOID])
+    return altogether - (before.aggregate(sum=Sum("amount"))["sum"] or Decimal())
+
+
+def check_numbers(year: int) -> list[Difference]:
+    """Return the gaps in the numbers of a year's documents."""
+    given = {
+        INVOICE: Invoice.objects.issued()
+        .filter(number__startswith=f"{INVOICE}-{year}-")
+        .values_list("number", flat=True),
+        CREDIT_NOTE: CreditNote.objects.filter(number__startswith=f"{CREDIT_NOTE}-{year}-").values_list(
+            "number", flat=True
+        ),
+    }
+    differences = []
+    for series, numbers in given.items():
+        counter = NumberCounter.objects.filter(series=series, year=year).first()
+        wanted = {f"{series}-{year}-{number:06}" for number in range(1, (counter.last if counter else 0) + 1)}
+        for number in sorted(wanted ^ {str(each) for each in numbers}):
+            said, found = ("missing", "given out") if number in wanted else ("there", "never given out")
+            differences.append(Difference(where=f"{series} {year}", what=number, said=said, found=found))
+    return differences
+
+
+def check_complete(month: Month, *, at: datetime) -> list[Difference]:
+    """Return the workspaces that should have an invoice of a month by now and haven't."""
+    if at < month.end + services.WAIT:
+        return []
+    missing = []
+    waiting = closing.open_workspaces(month)
+    for start in range(0, len(waiting), closing.AT_ONCE):
+        some = list(Workspace.objects.filter(pk__in=waiting[start : start + closing.AT_ONCE]))
+        for rated in rating.rate(some, month):
+            if rated.draft.lines:
+                where = f"{rated.workspace.name} ({rated.workspace.pk})"
+                total = f"${rated.draft.total}"
+                missing.append(Difference(where=where, what=f"invoice of {month}", said="not issued", found=total))
+    return missing
+
+
+def _compare(where: str, said: list[tuple[str, object, object]]) -> Iterator[Difference]:
+    for what, stated, found in said:
+        if stated != found:
+            yield Difference(where=where, what=what, said=str(stated), found=str(found))
+
+
+def _agent(line: InvoiceLine) -> UUID:
+    assert line.agent_id  # noqa: S101 — the caller has seen to it
+    return line.agent_id

@@ -1,0 +1,103 @@
+"""The pages of invoices: what the next one will be, those that are there, and what is behind them."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET
+
+from agents.access import manages_billing, member_of
+from billing import evidence, rating, services, snapshots
+from billing.documents import files
+from billing.forms import BillingForm
+from billing.models import CreditNote, Invoice, InvoiceLine
+from metering.periods import Month
+from metering.store import StoreUnavailable
+
+
+@require_GET
+@manages_billing
+def billing(request: HttpRequest) -> HttpResponse:
+    """Show what this month comes to so far, and the invoices that are there."""
+    workspace, month = member_of(request).workspace, Month.of(timezone.now())
+    try:
+        [rated] = rating.rate([workspace], month, provisional=True)
+    except StoreUnavailable:
+        return render(request, "metering/away.html", status=503)
+    language = get_language() or "en"
+    context = {
+        "month": month,
+        "draft": rated.draft,
+        "lines": [(snapshots.describe(each, language=language), each) for each in rated.draft.lines],
+        "profile": rated.profile,
+        "invoices": Invoice.objects.filter(workspace=workspace).prefetch_related("credit_notes"),
+    }
+    return render(request, "billing/billing.html", context)
+
+
+@manages_billing
+def details(request: HttpRequest) -> HttpResponse:
+    """Change who invoices are made out to."""
+    member = member_of(request)
+    profile = services.profile_of(member.workspace)
+    form = BillingForm(request.POST or None, instance=profile)
+    if request.method == "POST" and form.is_valid():
+        services.change_profile(workspace=member.workspace, details=form.details(), by=member.user)
+        messages.success(request, _("Saved. Your next invoice is made out like this."))
+        return redirect("billing:billing")
+    return render(request, "billing/details.html", {"form": form}, status=422 if form.errors else 200)
+
+
+@require_GET
+@manages_billing
+def invoice(request: HttpRequest, invoice_id: UUID) -> HttpResponse:
+    """Show an invoice with its lines."""
+    found = _invoice(request, invoice_id)
+    context = {"invoice": found, "lines": found.lines.all(), "notes": found.credit_notes.all()}
+    return render(request, "billing/invoice.html", context)
+
+
+@require_GET
+@manages_billing
+def line(request: HttpRequest, invoice_id: UUID, line_id: UUID) -> HttpResponse:
+    """Show the requests behind a line."""
+    found = get_object_or_404(InvoiceLine, invoice=_invoice(request, invoice_id), pk=line_id)
+    cursor = request.GET.get("cursor") or None
+    try:
+        page = evidence.records_behind(found, cursor=cursor)
+    except StoreUnavailable:
+        return render(request, "metering/away.html", status=503)
+    except ValueError:
+        raise Http404 from None
+    context = {"line": found, "invoice": found.invoice, "page": page, "cursor": cursor}
+    return render(request, "billing/line.html", context)
+
+
+@require_GET
+@manages_billing
+def pdf(request: HttpRequest, invoice_id: UUID) -> HttpResponse:
+    """Give an invoice as PDF."""
+    return files.invoice_pdf(_invoice(request, invoice_id))
+
+
+@require_GET
+@manages_billing
+def csv(request: HttpRequest, invoice_id: UUID) -> HttpResponse:
+    """Give an invoice's lines as CSV."""
+    return files.invoice_csv(_invoice(request, invoice_id))
+
+
+@require_GET
+@manages_billing
+def credit_note(request: HttpRequest, note_id: UUID) -> HttpResponse:
+    """Give a credit note as PDF."""
+    note = get_object_or_404(CreditNote, pk=note_id, invoice__workspace=member_of(request).workspace)
+    return files.credit_note_pdf(note)
+
+
+def _invoice(request: HttpRequest, invoice_id: UUID) -> Invoice:
+    return get_object_or_404(Invoice, pk=invoice_id, workspace=member_of(request).workspace)
