@@ -60,9 +60,10 @@ def owners_of(key: ProviderKey) -> list[User]:
     return list(mine.order_by("pk"))
 
 
-def agents_with(key: ProviderKey) -> list[Agent]:
-    """Return the agents that run on a key, by name; not those that have it as their backup."""
-    return list(key.agents.filter(deleted_at=None).order_by("name"))
+def stuck_with(key: ProviderKey) -> list[Agent]:
+    """Return the agents that can't answer without a key, by name: neither those with a backup nor those on a plan."""
+    alone = key.agents.filter(deleted_at=None, backup_key=None).prefetch_related("stays").order_by("name")
+    return [agent for agent in alone if agent.tier is None]
 
 
 def _announce(key_id: UUID) -> None:

@@ -76,7 +76,7 @@ def _of_refused_key(key: ProviderKey, owner: User) -> EmailMultiAlternatives:
     with translation.override(owner.language or settings.LANGUAGE_CODE):
         context = {
             "key": key,
-            "agents": key_health.agents_with(key),
+            "agents": key_health.stuck_with(key),
             "url": f"{settings.SITE_URL}{reverse('agents:key', args=[key.pk])}",
         }
         text = render_to_string("account/email/key_refused_message.txt", context)

@@ -16,9 +16,10 @@ from agents.models import Agent, ProviderKey
 
 
 def keys_of(request: HttpRequest) -> QuerySet[ProviderKey]:
-    """Return the saved keys of the workspace that the request acts in, each with the agents that use it."""
-    users = Prefetch("agents", queryset=Agent.objects.living().order_by("name"))
-    return member_of(request).workspace.provider_keys.prefetch_related(users)
+    """Return the saved keys of the workspace that the request acts in, each with the agents that use or may use it."""
+    living = Agent.objects.living().order_by("name")
+    users, backed_up = Prefetch("agents", queryset=living), Prefetch("backed_up_agents", queryset=living)
+    return member_of(request).workspace.provider_keys.prefetch_related(users, backed_up)
 
 
 @require_GET

@@ -139,6 +139,12 @@ def test_what_happens_to_the_backup_is_told_to_the_gateway(
     assert announced == [str(backed_up.pk)]
 
 
+def test_the_keys_say_whose_backup_they_are(alex, backed_up, spare):
+    html = page(alex.client().get("/keys/"))
+    assert "Not used" not in html
+    assert "Backup of" in page(alex.client().get(f"/keys/{spare.pk}/"))
+
+
 # --- In the API ---------------------------------------------------------------------------------
 
 

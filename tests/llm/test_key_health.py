@@ -9,7 +9,7 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
-from agents import services
+from agents import backups, services
 from agents.crypto import Secret
 from agents.models import Agent, Member, ProviderKey, Role, User
 from agents.trouble import Trouble
@@ -215,6 +215,13 @@ def test_alex_is_told_once_what_is_wrong_and_what_to_do(alex, bot, key, mailoutb
     assert "sk-alex" not in message.body
     [(html, kind)] = message.alternatives
     assert (kind, "it has no credit left" in html) == ("text/html", True)
+
+
+def test_an_agent_with_a_backup_is_not_said_to_be_stuck(alex, bot, key, mailoutbox):
+    spare = services.save_key(workspace=alex.workspace, provider="openai", secret="sk-spare-0123456789", by=alex.user)
+    backups.set_backup(agent=bot, key=spare, by=alex.user)
+    key_watch.fails(saved(key), Trouble.NO_CREDIT)
+    assert "Support Bot" not in mailoutbox[0].body
 
 
 def test_every_owner_is_told_in_their_language_and_nobody_else(alex, key, mailoutbox):
