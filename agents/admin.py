@@ -5,6 +5,7 @@ from typing import Any, Final
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django.contrib import admin, messages
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin as PlainGroupAdmin
 from django.contrib.auth.models import Group
 from django.db.models import Count, Q, QuerySet
@@ -300,6 +301,22 @@ class AuditEntryAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
     list_select_related = ("workspace",)
     search_fields = ("workspace__id__exact", "workspace__name", "actor", "action", "target")
     fields = ("at", "workspace", "actor", "action", "target", "detail")
+
+
+@admin.register(LogEntry)
+class LogEntryAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
+    """What staff changed here themselves: routes, our own keys, groups. Values aren't kept, only which they were."""
+
+    list_display = ("action_time", "user", "content_type", "object_repr", "change")
+    list_filter = ("action_time", "action_flag", "content_type")
+    list_select_related = ("user", "content_type")
+    search_fields = ("object_id__exact", "object_repr", "user__email")
+    fields = ("action_time", "user", "content_type", "object_id", "object_repr", "change")
+
+    @admin.display(description=_("change"))
+    def change(self, entry: LogEntry) -> str:
+        """Return what was done, in words."""
+        return entry.get_change_message()
 
 
 def _staff(request: HttpRequest) -> User:

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from agents.catalogue import CUSTOM, providers
 from agents.crypto import Secret
 from agents.fields import SealedField, key_ring
-from agents.models import hint
+from agents.models import Agent, hint
 from agents.plans import TIERS
 
 
@@ -96,3 +96,23 @@ class IdempotencyKey(models.Model):
 
     def __str__(self) -> str:
         return str(self.request_id)
+
+
+class StaffAlert(models.Model):
+    """An agent used many times as many tokens in an hour as it usually does; open until somebody of staff closes it."""
+
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="+")
+    raised_at = models.DateTimeField(_("raised"))
+    last_hour = models.BigIntegerField(_("tokens in the last hour"))
+    usual_hour = models.BigIntegerField(_("tokens in a usual hour"))
+    closed_at = models.DateTimeField(_("closed"), null=True, blank=True)
+    closed_by = models.CharField(_("closed by"), max_length=254, blank=True)
+
+    class Meta:
+        ordering = ["-raised_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["agent"], condition=Q(closed_at=None), name="one_open_alert_an_agent")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.agent}: {self.last_hour:,} tokens in an hour"

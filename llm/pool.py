@@ -233,8 +233,13 @@ def _way(candidate: Candidate, arrangement: Arrangement) -> Way:
 
 
 def load() -> Arrangement:
-    """Read routes and keys from the database. A key that doesn't open is left out, and the log says so."""
+    """Read the arrangement in a thread of one's own, on a connection that is alive."""
     close_old_connections()
+    return arranged()
+
+
+def arranged() -> Arrangement:
+    """Read routes and keys from the database. A key that doesn't open is left out, and the log says so."""
     routes: dict[str, list[PoolRoute]] = {}
     for route in Route.objects.filter(enabled=True).order_by("tier", "position"):
         routes.setdefault(route.tier, []).append(PoolRoute(provider=route.provider, model=route.model))

@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from agents import key_health
 from agents.mail import tell_of_refused_key
-from llm import idempotency
+from llm import abuse, idempotency
 
 
 @shared_task
@@ -20,3 +20,9 @@ def tell_of_refused_keys() -> None:
     now = timezone.now()
     for key in key_health.to_tell(at=now):
         tell_of_refused_key(key_id=key.pk, at=now)
+
+
+@shared_task
+def watch_for_abuse() -> None:
+    """Show staff the agents that suddenly use many times what they usually do."""
+    abuse.look(at=timezone.now())

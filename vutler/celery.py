@@ -17,5 +17,6 @@ app.conf.beat_schedule = {
     "issue-waiting": {"task": "billing.tasks.issue_waiting", "schedule": crontab(minute="35")},
     "forget-expired": {"task": "agents.tasks.forget_expired", "schedule": crontab(hour="3", minute="17")},
     "tell-of-refused-keys": {"task": "llm.tasks.tell_of_refused_keys", "schedule": 60.0},
+    "watch-for-abuse": {"task": "llm.tasks.watch_for_abuse", "schedule": 300.0},
     "forget-idempotency-keys": {"task": "llm.tasks.forget_idempotency_keys", "schedule": crontab(minute="29")},
 }

@@ -26,6 +26,7 @@ ALLOW_PRIVATE_ENDPOINTS: bool = env.bool("ALLOW_PRIVATE_ENDPOINTS", default=Fals
 
 EMAIL_URL: str = env.str("EMAIL_URL", default="consolemail://")
 DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default="Vutler <hello@localhost>")
+ADMINS: list[str] = env.list("ADMINS", default=[])  # who looks after all this
 
 # Who sells, as invoices say it. Lines of the address are separated by \n.
 SELLER: dict[str, str] = {

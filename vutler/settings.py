@@ -209,6 +209,7 @@ STORAGES = {
 
 vars().update(env.env.email_url_config(env.EMAIL_URL))
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.DEFAULT_FROM_EMAIL
+ADMINS = [(address, address) for address in env.ADMINS]
 
 EMAIL_TIMEOUT = 20  # seconds
 SITE_URL = env.SITE_URL

@@ -41,6 +41,16 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:  # noqa: ARG001
             ],
         },
         {
+            "title": _("Managed"),
+            "items": [
+                _item(_("Routes"), "route", "llm_route"),
+                _item(_("Our keys"), "vpn_key", "llm_poolkey"),
+                _item(_("Dry run"), "alt_route", "llm_route", page="admin:llm_dry_run"),
+                _item(_("Margins"), "percent", "llm_route", page="admin:llm_margins"),
+                _item(_("Sudden use"), "e911_emergency", "llm_staffalert"),
+            ],
+        },
+        {
             "title": _("Access"),
             "items": [
                 _item(_("Provider keys"), "key", "agents_providerkey"),
@@ -54,13 +64,17 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:  # noqa: ARG001
             "items": [
                 _item(_("Usage"), "bar_chart", "metering_usagerecord"),
                 _item(_("Audit trail"), "history", "agents_auditentry"),
+                _item(_("Staff's changes"), "manage_history", "admin_logentry"),
             ],
         },
     ]
 
 
-def _item(title: str, icon: str, model: str) -> dict[str, Any]:
+def _item(title: str, icon: str, model: str, *, page: str = "") -> dict[str, Any]:
+    """Return an entry for a model's list, or for another ``page`` that whoever may see the model may see."""
+
     def allowed(request: HttpRequest) -> bool:
         return request.user.has_perm("{}.view_{}".format(*model.split("_")))
 
-    return {"title": title, "icon": icon, "link": reverse(f"admin:{model}_changelist"), "permission": allowed}
+    link = reverse(page or f"admin:{model}_changelist")
+    return {"title": title, "icon": icon, "link": link, "permission": allowed}

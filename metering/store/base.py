@@ -97,6 +97,10 @@ class Store(Protocol):
         """
         ...
 
+    def tokens_since(self, *, since: datetime) -> Mapping[UUID, int]:
+        """Return the tokens, input and output, that each agent used of our keys since a moment not long ago."""
+        ...
+
     def records(
         self,
         *,

@@ -92,6 +92,17 @@ class SqlStore:
         )
         return int(found["tokens"] or 0)
 
+    def tokens_since(self, *, since: datetime) -> dict[UUID, int]:
+        """See :meth:`metering.store.base.Store.tokens_since`."""
+        rows = (
+            UsageRecord.objects.filter(timestamp__gte=since)
+            .exclude(mode=BYOKEY)
+            .order_by()
+            .values("agent_id")
+            .annotate(tokens=Sum("tokens_input") + Sum("tokens_output"))
+        )
+        return {row["agent_id"]: int(row["tokens"]) for row in rows}
+
     def records(
         self,
         *,

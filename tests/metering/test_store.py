@@ -265,6 +265,19 @@ def test_sums_are_exact_beyond_what_a_float_holds(store):
     assert found.cost_total == Decimal("9007.199254740994")
 
 
+def test_the_last_hours_tokens_by_agent_on_our_keys(store):
+    managed = {"mode": "managed", "tier": "economy"}
+    lines = [
+        record(BOT, at=NOON, **managed),
+        record(BOT, at=NOON + timedelta(minutes=5), **managed),
+        record(BOT, at=NOON - timedelta(microseconds=1), **managed),
+        record(OTHER_BOT, at=NOON, **managed),
+        record(STRANGERS_BOT, at=NOON),
+    ]
+    store.append([msgspec.json.encode(each) for each in lines])
+    assert store.tokens_since(since=NOON) == {BOT.pk: 3_260, OTHER_BOT.pk: 1_630}
+
+
 def test_a_month_holds_its_last_microsecond_and_not_the_next_ones_first(store):
     moments = [
         datetime(2026, 1, 31, 23, 59, 59, 999_999, tzinfo=UTC),
