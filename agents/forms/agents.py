@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from agents import services
 from agents.catalogue import CUSTOM, providers, templates
 from agents.crypto import Secret
-from agents.forms.keys import BaseUrlField, SecretField, provider_choices
+from agents.forms.keys import BaseUrlField, ProviderField, SecretField, provider_choices
 from agents.models import Agent, ProviderKey, User, Workspace
 
 NEW_KEY: Final = "new"
@@ -95,7 +95,7 @@ class ModelForm(forms.Form):
     may be any; those on offer are suggestions.
     """
 
-    provider = forms.ChoiceField(label=_("LLM provider"))
+    provider = ProviderField(label=_("LLM provider"))
     key = forms.ChoiceField(label=_("API key"), required=False)
     api_key = SecretField(required=False)
     base_url = BaseUrlField()
@@ -117,7 +117,7 @@ class ModelForm(forms.Form):
         self.chosen = providers().get(asked, providers()["openai"])
         self.saved = list(agent.workspace.provider_keys.filter(provider=self.chosen.id))
         super().__init__(data, initial=self._initial())
-        self.fields["provider"] = forms.ChoiceField(label=_("LLM provider"), choices=self._provider_choices())
+        self.fields["provider"] = ProviderField(label=_("LLM provider"), choices=self._provider_choices())
         self.fields["key"] = forms.ChoiceField(label=_("API key"), required=False, choices=self._key_choices())
         self.offer([])
         for field in self.fields.values():

@@ -21,6 +21,12 @@ def provider_choices() -> list[tuple[str, str]]:
     return [(row.id, gettext(row.name)) for row in offered(echo=echo)]
 
 
+class ProviderField(forms.ChoiceField):
+    """Which provider. What isn't one is never written into a page: it may be a key that went into the wrong field."""
+
+    default_error_messages = {"invalid_choice": _("There is no such provider.")}
+
+
 class SecretField(forms.CharField):
     """A key to paste. What was typed is never written into a page again."""
 
@@ -42,7 +48,7 @@ class BaseUrlField(forms.CharField):
 class NewKeyForm(forms.Form):
     """Saves a key for agents to share."""
 
-    provider = forms.ChoiceField(label=_("Provider"))
+    provider = ProviderField(label=_("Provider"))
     base_url = BaseUrlField(help_text=_("Where an OpenAI-compatible server answers. Most addresses end in /v1."))
     api_key = SecretField(required=False)
     name = forms.CharField(
@@ -52,7 +58,7 @@ class NewKeyForm(forms.Form):
     def __init__(self, data: Any = None, *, workspace: Workspace) -> None:
         super().__init__(data)
         self.workspace = workspace
-        self.fields["provider"] = forms.ChoiceField(label=_("Provider"), choices=provider_choices())
+        self.fields["provider"] = ProviderField(label=_("Provider"), choices=provider_choices())
 
     def save(self, *, by: User) -> ProviderKey | None:
         """Save the key; return None, and say why in the form, where the services refuse it."""

@@ -43,7 +43,7 @@ def test_alex_saves_a_key(alex):
         ({"provider": "openai", "api_key": ""}, "Paste the key that your provider gave you."),
         ({"provider": "openai", "api_key": f"{PASTED} x"}, "doesn&#x27;t look like a key"),
         ({"provider": "custom", "api_key": PASTED}, "Give the address of your endpoint"),
-        ({"provider": "nobody", "api_key": PASTED}, "Select a valid choice"),
+        ({"provider": PASTED, "api_key": PASTED}, "There is no such provider."),
         ({"provider": "openai", "api_key": PASTED * 200}, "at most 4096"),
     ],
 )
