@@ -9,14 +9,16 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin as PlainGroupAdmin
 from django.contrib.auth.models import Group
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin, TabularInline
-from unfold.decorators import display
+from unfold.decorators import action, display
 
-from agents import services
+from agents import pacing, services
+from agents.forms.staff import AllowedPaceForm
 from agents.models import Agent, AgentToken, AuditEntry, Member, PlanStay, ProviderKey, User, Workspace, WorkspaceToken
 from agents.plans import TIERS
 
@@ -126,7 +128,7 @@ class Operated(ReadOnly):
 
     opts: Any
 
-    def has_operate_permission(self, request: HttpRequest) -> bool:
+    def has_operate_permission(self, request: HttpRequest, _object_id: str | None = None) -> bool:
         """Tell whether this member of staff may use the actions."""
         return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
 
@@ -176,10 +178,12 @@ class AgentAdmin(Operated, ModelAdmin):  # type: ignore[misc]
     search_help_text = _("Name, workspace, a member's e-mail address, or id")
     fields = (
         *("id", "workspace", "name", "template", "tier", "overage_ceiling", "provider", "model"),
-        *("provider_key", "paused_at", "created_at", "deleted_at"),
+        *("provider_key", "requests_per_minute", "tokens_per_minute"),
+        *("allowed_requests_per_minute", "allowed_tokens_per_minute", "paused_at", "created_at", "deleted_at"),
     )
     inlines = (StaysInline,)
     actions = ("pause", "resume")
+    actions_detail = ("allow_pace",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Agent]:
         """Fetch the plans of the list in one query."""
@@ -222,6 +226,25 @@ class AgentAdmin(Operated, ModelAdmin):  # type: ignore[misc]
             services.resume_agent(agent=agent, by=_staff(request))
         said = ngettext("%(count)d agent resumed.", "%(count)d agents resumed.", len(chosen))
         messages.success(request, said % {"count": len(chosen)})
+
+    @action(  # type: ignore[untyped-decorator]
+        description=_("Allow another speed"),
+        url_path="allow-pace",
+        permissions=["operate"],
+        dialog={
+            "title": _("How fast it may go"),
+            "description": _("Its owner may lower this, and nobody but staff may raise it."),
+            "form_class": AllowedPaceForm,
+            "form_submit_text": _("Save"),
+        },
+    )
+    def allow_pace(self, request: HttpRequest, form: AllowedPaceForm, object_id: str) -> HttpResponse:
+        """Allow the agent other limits a minute than the default."""
+        agent = Agent.objects.select_related("workspace").get(pk=object_id)
+        given = form.cleaned_data
+        pacing.allow_pace(agent=agent, requests=given["requests"], tokens=given["tokens"], by=_staff(request))
+        messages.success(request, _("Saved."))
+        return HttpResponse(headers={"HX-Redirect": reverse("admin:agents_agent_change", args=[object_id])})
 
 
 @admin.register(ProviderKey)

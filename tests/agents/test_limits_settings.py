@@ -3,13 +3,16 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.core.exceptions import ValidationError
+from django.test import Client
 
 from agents import pacing, subscriptions
-from agents.models import Agent, AuditEntry, Workspace
+from agents.models import Agent, AuditEntry, User, Workspace
 from agents.pace import Pace, in_force, usual_pace
 from llm.snapshot import snapshot_of
 from tests.agents.program import program_of
+from tests.conftest import PASSWORD
 
 FEBRUARY_16 = datetime(2026, 2, 16, 12, tzinfo=UTC)
 A_YEAR, A_DAY = timedelta(days=365), timedelta(days=1)
@@ -128,6 +131,34 @@ def test_more_than_is_allowed_is_refused_on_the_page(alex, bot):
 
 def test_elena_has_nothing_to_change_of_alexs(elena, bot):
     assert elena.client().post(f"/agents/{bot.pk}/pace/", {"requests_per_minute": "1"}).status_code == 404
+
+
+# --- Staff --------------------------------------------------------------------------------------
+
+
+def staff_browser(*permissions: str) -> Client:
+    user = User.objects.create_user("staff@vutler.example", PASSWORD, is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client = Client()
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+def test_staff_allow_more_on_the_record(bot):
+    browser = staff_browser("view_agent", "change_agent")
+    url = f"/admin/agents/agent/{bot.pk}/allow-pace/"
+    assert "0 for no limit" in browser.get(url).content.decode()
+    answer = browser.post(url, {"requests": "0", "tokens": "20000000", "_form_submitted": "on"})
+    assert answer.headers["hx-redirect"] == f"/admin/agents/agent/{bot.pk}/change/"
+    bot.refresh_from_db()
+    assert bot.pace(FEBRUARY_16) == Pace(requests=0, tokens=20_000_000)
+    assert AuditEntry.objects.get(action="pace.allowed").actor == "staff@vutler.example"
+
+
+def test_whoever_may_only_look_allows_nothing(bot):
+    browser = staff_browser("view_agent")
+    url = f"/admin/agents/agent/{bot.pk}/allow-pace/"
+    assert browser.post(url, {"requests": "0", "_form_submitted": "on"}).status_code == 403
 
 
 def snapshot(agent):
