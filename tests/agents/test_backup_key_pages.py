@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from agents import backups, services, subscriptions
 from agents.changes import agents_changed
-from agents.models import Agent, AuditEntry, Member, ProviderKey, Role, User
+from agents.models import AuditEntry, Member, ProviderKey, Role, User
 from agents.trouble import Trouble, say_trouble
 from tests.agents.program import program_of
 from tests.agents.test_agent_pages import page
@@ -23,7 +23,7 @@ def spare(alex) -> ProviderKey:
 
 
 @pytest.fixture
-def backed_up(alex, bot, spare) -> Agent:
+def backed_up(alex, bot, spare):
     """Alex's agent with a backup."""
     backups.set_backup(agent=bot, key=spare, model="mistral-small-latest", by=alex.user)
     return bot
@@ -194,7 +194,7 @@ def test_a_program_cannot_name_somebody_elses_key(stefan, spare):
 
 
 @pytest.fixture
-def refused(bot) -> ProviderKey:
+def refused(bot):
     """Alex's key since its account is empty."""
     ProviderKey.objects.filter(pk=bot.provider_key_id).update(trouble=Trouble.NO_CREDIT, trouble_since=timezone.now())
     bot.refresh_from_db()

@@ -29,13 +29,13 @@ def stefans(house, echo):
     return house
 
 
-def said(answered) -> str:
+def said(answered):
     if answered.headers["content-type"].startswith("text/event-stream"):
         return answered.text()
     return answered.json()["choices"][0]["message"]["content"]
 
 
-def statuses(record) -> list[tuple[str, int | None]]:
+def statuses(record):
     return [(attempt["provider"], attempt["status"]) for attempt in record["attempts"]]
 
 

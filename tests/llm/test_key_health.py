@@ -190,7 +190,7 @@ def test_what_an_answer_says_about_the_key(provider, status, body, trouble):
 
 
 @pytest.fixture
-def key(bot) -> ProviderKey:
+def key(bot):
     """Alex's key at OpenAI, which his Support Bot runs on."""
     return bot.provider_key
 
