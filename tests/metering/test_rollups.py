@@ -22,6 +22,7 @@ from metering.record import Record
 from metering.store import get_store
 from metering.totals import percentile
 from tests.metering.records import FEBRUARY, record, store
+from tests.metering.test_store import BOT, OTHER_BOT, use_meter
 
 MONTH = Month(2026, 2)
 ROLLED = (HourlyUsage, DailyUsage, MonthlyUsage, HourlyLatency)
@@ -289,6 +290,36 @@ def forget() -> None:
     tables = ", ".join(f'"{model._meta.db_table}"' for model in (UsageRecord, *ROLLED, Watermark))
     with connection.cursor() as cursor:
         cursor.execute(f"TRUNCATE {tables}")
+
+
+# --- in SQLite ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sqlite(tmp_path, django_db_blocker):
+    with django_db_blocker.unblock():
+        yield from use_meter(
+            "meter", ENGINE="django.db.backends.sqlite3", NAME=str(tmp_path / "meter.sqlite3"), OPTIONS={}
+        )
+
+
+@pytest.mark.usefixtures("sqlite")
+def test_in_sqlite_it_comes_to_the_same(tmp_path):
+    agents = [BOT, OTHER_BOT]
+    records = varied(agents)
+    for start in range(0, 24, 7):
+        store(*records[start : start + 7], records[0])
+        rollups.roll_up()
+    assert rollups.roll_up() == 0
+    incremental = everything()
+    assert sum(row["requests"] for row in shown(MonthlyUsage)) == 24
+    assert len(list(rollups.days_rebuilt())) == 2
+    assert everything() == incremental
+    assert differences(tmp_path / "journal") == []
+    store(record(BOT, at=FEBRUARY))
+    assert rollups.roll_up() == 1
+    raw = sorted(get_store().usage(workspace_id=BOT.workspace_id, month=MONTH), key=str)
+    assert sorted(reading.month_usage(workspace_id=BOT.workspace_id, month=MONTH), key=str) == raw
 
 
 # --- made again ---------------------------------------------------------------------------------
