@@ -25,6 +25,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     headers: Mapping[bytes, bytes]
 
+    def __repr__(self) -> str:
+        return f"Call({self.id})"
+
 
 class StreamOptions(msgspec.Struct, frozen=True):
     """The one streaming option that concerns us."""
@@ -79,6 +82,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     names_model: bool
     stream: bool
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.id})"
 
     def most_output(self) -> int | None:
         """Return the bound that the request sets on its answer, in tokens, if it sets one."""
