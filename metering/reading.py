@@ -4,7 +4,7 @@ So a record shows at once, and a page takes as long with a hundred million recor
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final, TypeVar
@@ -18,7 +18,7 @@ from metering.periods import Month
 from metering.rollups import watermark
 from metering.store import get_store
 from metering.store.base import AgentUsage, Hours, StoreUnavailable
-from metering.totals import Slice, Totals
+from metering.totals import BYOKEY, Slice, Totals
 
 T = TypeVar("T")
 
@@ -44,6 +44,27 @@ def month_usage(*, workspace_id: UUID, month: Month) -> list[AgentUsage]:
         return [each.usage(agent_id) for agent_id, each in months.items()]
 
     return _whole(look, workspace_id=workspace_id, month=month)
+
+
+def daily_tokens(*, agent_ids: Collection[UUID], since: date, managed: bool) -> dict[UUID, dict[date, int]]:
+    """Return the tokens that agents used on each day since a day: on plans, or on their owner's key.
+
+    They are as of the last roll-up, a minute ago: for what looks further ahead than that.
+
+    Raises:
+        StoreUnavailable: when the meter's database is away.
+    """
+    rows = DailyUsage.objects.filter(agent_id__in=agent_ids, day__gte=since)
+    rows = rows.exclude(tier=BYOKEY) if managed else rows.filter(tier=BYOKEY)
+    days: dict[UUID, dict[date, int]] = defaultdict(dict)
+    try:
+        for row in (
+            rows.order_by().values("agent_id", "day").annotate(tokens=Sum("tokens_input") + Sum("tokens_output"))
+        ):
+            days[row["agent_id"]][row["day"]] = int(row["tokens"])
+    except Error as error:
+        raise StoreUnavailable(type(error).__name__) from None
+    return days
 
 
 def first_month(*, workspace_id: UUID) -> Month | None:

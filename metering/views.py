@@ -18,6 +18,7 @@ from agents.models import Agent, Workspace
 from metering import exports, notices, reading
 from metering.charts import chart
 from metering.details import Details, details
+from metering.forecast import LOOKED_BACK, Forecast, forecast
 from metering.models import Notice, UsageRecord
 from metering.periods import Month
 from metering.record import REQUEST_TYPES
@@ -60,9 +61,11 @@ def usage(request: HttpRequest) -> HttpResponse:
         first = reading.first_month(workspace_id=workspace.pk)
     except StoreUnavailable:
         return _away(request)
+    seen = report(used, _names(workspace, month))
     context = {
         **_months(month, now, first),
-        "report": report(used, _names(workspace, month)),
+        "report": seen,
+        "forecasts": _forecasts([line.agent_id for line in seen.managed], month, now, managed=True),
         "has_agents": workspace.agents.living().exists(),
     }
     return render(request, "metering/usage.html", context)
@@ -92,6 +95,7 @@ def agent(request: HttpRequest, agent_id: UUID) -> HttpResponse:
         "details": seen,
         "on_plan": on_plan,
         "allowance": allowance(terms.plan, mine) if terms else None,
+        "forecast": _forecasts([found.pk], month, now, managed=on_plan).get(found.pk),
         "statuses": STATUSES_ON_A_PLAN if on_plan else STATUSES,
         "types": TYPES,
         "chart": _chart(seen),
@@ -208,6 +212,18 @@ def _lines(page: Sequence[UsageRecord]) -> list[dict[str, Any]]:
         }
         for each in page
     ]
+
+
+def _forecasts(agent_ids: Sequence[UUID], month: Month, now: datetime, *, managed: bool) -> dict[UUID, Forecast]:
+    """Return what the current month will come to, of agents that have a pattern."""
+    if month != Month.of(now):
+        return {}
+    try:
+        days = reading.daily_tokens(agent_ids=agent_ids, since=now.date() - LOOKED_BACK, managed=managed)
+    except StoreUnavailable:
+        return {}
+    found = {agent_id: forecast(tokens, now=now) for agent_id, tokens in days.items()}
+    return {agent_id: each for agent_id, each in found.items() if each}
 
 
 def _chart(seen: Details) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
+from uuid import UUID
 
 from django import template
 from django.db import Error
@@ -13,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from agents.models import Agent
 from metering.details import Part
+from metering.forecast import Forecast
 from metering.notices import open_notices
 
 register = template.Library()
@@ -61,6 +63,18 @@ def usd(amount: Decimal) -> str:
 def named(part: Part, names: Mapping[str, Any] | None) -> Any:
     """Return what a part of a month is called: by ``names``, or, a provider's model, as it calls itself."""
     return part.name if names is None else names.get(part.name, part.name)
+
+
+@register.filter
+def of_agent(values: Mapping[UUID, Any], agent_id: UUID) -> Any:
+    """Return what there is of an agent, or nothing."""
+    return values.get(agent_id)
+
+
+@register.filter
+def passes(ahead: Forecast, included: int) -> bool | None:
+    """Tell whether a month will pass an allowance; None where it may."""
+    return ahead.passes(included)
 
 
 @register.inclusion_tag("metering/_notices.html", takes_context=True)

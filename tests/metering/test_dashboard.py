@@ -219,6 +219,20 @@ def test_details_are_sums_of_their_parts():
     assert [(part.name, part.sums.requests) for part in seen.failures] == [("timeout", 1)]
 
 
+def test_what_the_month_will_come_to_is_said_while_it_lasts(elena):
+    agent = on_plan(elena, "Helpdesk", "economy")
+    days = [datetime(2026, 2, day, 8, tzinfo=UTC) for day in range(1, 27)]
+    store(*(record(agent, at=day, tier="economy", tokens_input=90_000, tokens_output=0, **MANAGED) for day in days))
+    rollups.roll_up()
+    html = " ".join(page(elena.client().get("/usage/", MONTH)).split())
+    assert "Starter · 117% used · 340k beyond: $0.68 · about 2.5M by the end of the month, it will pass" in html
+    html = " ".join(page(elena.client().get(f"/usage/{agent.pk}/", MONTH)).split())
+    assert "by the end of the month: it will pass the plan" in html
+    assert "probably between 2.5M and 2.5M" in html
+    with time_machine.travel(datetime(2026, 3, 3, 12, tzinfo=UTC), tick=False):
+        assert "by the end of" not in page(elena.client().get("/usage/", MONTH))
+
+
 # --- charts -------------------------------------------------------------------------------------
 
 
