@@ -4,6 +4,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, Final
 
+from django import forms
 from django.conf import settings
 from django.core import checks
 from django.db import models
@@ -73,3 +74,7 @@ class CentsField(models.BigIntegerField):  # type: ignore[type-arg]
         if cents != int(cents):
             raise ValueError(f"{value} USD isn't a whole number of cents")
         return int(cents)
+
+    def formfield(self, **kwargs: Any) -> Any:
+        """Ask for dollars and cents."""
+        return super().formfield(**{"form_class": forms.DecimalField, "decimal_places": 2, **kwargs})

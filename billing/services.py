@@ -256,7 +256,7 @@ def credit(
         invoice.refresh_from_db()
         if invoice.status in {Status.DRAFT, Status.VOID}:
             raise NotNow(_("Only an issued invoice can be credited."))
-        left = _left(invoice)
+        left = left_to_credit(invoice)
         parts = _checked(left, left if amounts is None else amounts)
         note = _note(invoice, parts, base_left=sum(left.values(), NOTHING), reason=reason, at=at, by=by)
         _tell("invoice.credited", invoice, by=by, note=note.number, total=f"${note.total}", reason=reason)
@@ -265,8 +265,8 @@ def credit(
         return note
 
 
-def _left(invoice: Invoice) -> dict[UUID, Decimal]:
-    """Return what is left of each line, in USD."""
+def left_to_credit(invoice: Invoice) -> dict[UUID, Decimal]:
+    """Return what isn't credited yet of each line, in USD."""
     left = {line.pk: line.amount for line in invoice.lines.all()}
     for part in CreditNoteLine.objects.filter(note__invoice=invoice):
         left[part.line_id] -= part.amount

@@ -51,6 +51,18 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:  # noqa: ARG001
             ],
         },
         {
+            "title": _("Billing"),
+            "items": [
+                _item(_("Invoices"), "receipt_long", "billing_invoice"),
+                _item(_("Credit notes"), "undo", "billing_creditnote"),
+                _item(_("Credits"), "redeem", "billing_credit"),
+                _item(_("Who pays"), "badge", "billing_billingprofile"),
+                _item(_("Hosting prices"), "dns", "billing_hostingplan"),
+                _item(_("Hosting choices"), "tune", "billing_hostingchoice"),
+                _item(_("Revenue"), "trending_up", "billing_invoice", page="admin:billing_revenue"),
+            ],
+        },
+        {
             "title": _("Access"),
             "items": [
                 _item(_("Provider keys"), "key", "agents_providerkey"),
