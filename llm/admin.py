@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from django.contrib import admin, messages
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Case, QuerySet, When
 from django.http import HttpRequest
 from django.urls import URLPattern, path
 from django.utils import timezone
@@ -21,6 +21,7 @@ from unfold.decorators import display
 from agents.admin import NothingAdded, Operated
 from agents.catalogue import providers
 from agents.crypto import CannotOpen
+from agents.plans import TIERS, plan
 from llm import abuse, running
 from llm.condition import KeyCondition
 from llm.forms import PoolKeyForm, RouteForm, put
@@ -38,7 +39,7 @@ class PoolKeyAdmin(ModelAdmin):  # type: ignore[misc]
     """Our own keys at providers. The secret is pasted and sealed; the provider stays what it is."""
 
     form = PoolKeyForm
-    list_display = ("name", "provider", "hint", "state", "success", "latency", "load", "weight", "enabled")
+    list_display = ("name", "provider", "hint", "state", "success", "latency", "load", "weight")
     list_filter = ("provider", "enabled")
     list_before_template = "llm/admin/whose_view.html"
     fields = ("provider", "name", "secret", "weight", "places", "enabled")
@@ -128,11 +129,19 @@ class RouteAdmin(ModelAdmin):  # type: ignore[misc]
 
     form = RouteForm
     fields = ("tier", "place", "provider", "model", "enabled")
-    list_display = ("tier", "position", "provider_name", "model", "enabled")
+    list_display = ("plan", "position", "provider_name", "model", "enabled")
     list_filter = ("tier",)
     list_before_template = "llm/admin/route_links.html"
-    ordering = ("tier", "position")
     sortable_by = ()
+
+    def get_ordering(self, request: HttpRequest) -> list[Any]:  # noqa: ARG002
+        """Keep tiers in the order of their price."""
+        return [Case(*(When(tier=tier, then=rank) for rank, tier in enumerate(TIERS))), "position"]
+
+    @admin.display(description=gettext_lazy("plan"))
+    def plan(self, route: Route) -> str:
+        """Return the plan as its owners know it."""
+        return plan(route.tier, on=timezone.now().date()).name
 
     @admin.display(description=gettext_lazy("provider"))
     def provider_name(self, route: Route) -> str:

@@ -57,7 +57,7 @@ def _why(each: Explained, *, reason: str) -> str:
         case Verdict.TAKEN if each.share < ALWAYS:
             return _("Comes first of its route's keys %(share)d %% of the time.") % {"share": round(100 * each.share)}
         case Verdict.TAKEN:
-            return _("The only key of its route.")
+            return _("The only key of its route that can be used.")
         case Verdict.LAST_RESORT:
             return _("Nothing better is left, so it is tried all the same.")
         case Verdict.FULL:

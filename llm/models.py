@@ -109,6 +109,8 @@ class StaffAlert(models.Model):
     closed_by = models.CharField(_("closed by"), max_length=254, blank=True)
 
     class Meta:
+        verbose_name = _("alert of sudden use")
+        verbose_name_plural = _("alerts of sudden use")
         ordering = ["-raised_at"]
         constraints = [
             models.UniqueConstraint(fields=["agent"], condition=Q(closed_at=None), name="one_open_alert_an_agent")

@@ -60,9 +60,7 @@ def _allow(request: HttpRequest, model_admin: Any) -> None:
 
 
 def _page(request: HttpRequest, model_admin: Any, template: str, context: dict[str, Any]) -> HttpResponse:
-    return render(
-        request, template, {**model_admin.admin_site.each_context(request), "opts": model_admin.opts, **context}
-    )
+    return render(request, template, {**model_admin.admin_site.each_context(request), **context})
 
 
 def _day(text: str) -> date | None:

@@ -43,8 +43,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:  # noqa: ARG001
         {
             "title": _("Managed"),
             "items": [
-                _item(_("Routes"), "route", "llm_route"),
-                _item(_("Our keys"), "vpn_key", "llm_poolkey"),
+                _item(_("Routes"), "route", "llm_route", apart_from=("admin:llm_dry_run", "admin:llm_margins")),
+                _item(_("Pool keys"), "vpn_key", "llm_poolkey"),
                 _item(_("Dry run"), "alt_route", "llm_route", page="admin:llm_dry_run"),
                 _item(_("Margins"), "percent", "llm_route", page="admin:llm_margins"),
                 _item(_("Sudden use"), "e911_emergency", "llm_staffalert"),
@@ -82,11 +82,19 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:  # noqa: ARG001
     ]
 
 
-def _item(title: str, icon: str, model: str, *, page: str = "") -> dict[str, Any]:
-    """Return an entry for a model's list, or for another ``page`` that whoever may see the model may see."""
+def _item(title: str, icon: str, model: str, *, page: str = "", apart_from: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return an entry for a model's list, or for another ``page`` that whoever may see the model may see.
+
+    ``apart_from``: pages below its address that have entries of their own.
+    """
 
     def allowed(request: HttpRequest) -> bool:
         return request.user.has_perm("{}.view_{}".format(*model.split("_")))
 
     link = reverse(page or f"admin:{model}_changelist")
-    return {"title": title, "icon": icon, "link": link, "permission": allowed}
+    others = tuple(reverse(each) for each in apart_from)
+
+    def active(request: HttpRequest) -> bool:
+        return request.path.startswith(link) and not request.path.startswith(others)
+
+    return {"title": title, "icon": icon, "link": link, "permission": allowed, "active": active}

@@ -24,6 +24,8 @@ class Migration(migrations.Migration):
                 ('agent', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='agents.agent')),
             ],
             options={
+                'verbose_name': 'alert of sudden use',
+                'verbose_name_plural': 'alerts of sudden use',
                 'ordering': ['-raised_at'],
                 'constraints': [models.UniqueConstraint(condition=models.Q(('closed_at', None)), fields=('agent',), name='one_open_alert_an_agent')],
             },

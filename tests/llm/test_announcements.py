@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from agents.models import Agent
 from agents.changes import agents_changed
+from agents.models import Agent
 from llm.announcements import Announcements
 from tests.backends import Redis
 
