@@ -16,14 +16,14 @@ from django.utils.translation import gettext_lazy as _
 
 from agents.catalogue import providers
 from agents.crypto import Secret
-from agents.fields import CentsField, SealedField, key_ring
+from agents.fields import CentsField
 from agents.pace import Pace, in_force, usual_pace
 from agents.plans import TIERS, History, Stay, Terms, month_terms, tier_at
+from agents.sealed import SealedRow
 from agents.trail import say
 from agents.trouble import CanBeRefused
 
 INVITATION_LIFE = timedelta(days=7)
-HINTED_LENGTH = 16  # a shorter key would be given away by its hint
 
 
 class PeopleManager(UserManager["User"]):
@@ -152,7 +152,7 @@ class Invitation(models.Model):
         return self.created_at + INVITATION_LIFE
 
 
-class ProviderKey(CanBeRefused):
+class ProviderKey(SealedRow, CanBeRefused):
     """A customer's key at a provider, sealed. Several agents may use it.
 
     The secret is bound to this row, its provider and its base URL: it opens nowhere else, so that nobody can
@@ -164,8 +164,6 @@ class ProviderKey(CanBeRefused):
     name = models.CharField(_("name"), max_length=80, blank=True)
     provider = models.CharField(max_length=20)
     base_url = models.CharField(max_length=500, blank=True)
-    sealed_secret = SealedField(editable=False)
-    hint = models.CharField(max_length=12, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(auto_now=True)
 
@@ -180,31 +178,11 @@ class ProviderKey(CanBeRefused):
         """The place that the sealed secret belongs to."""
         return f"agents.ProviderKey:{self.pk}:{self.provider}:{self.base_url}"
 
-    def seal(self, secret: str) -> None:
-        """Put ``secret`` under seal in this row and keep its hint (``sk-…wxyz``). Doesn't save."""
-        self.sealed_secret = key_ring().seal(secret, context=self.context)
-        self.hint = hint(secret)
-
-    def open(self) -> Secret:
-        """Return the secret.
-
-        Raises:
-            CannotOpen: when the row was tampered with or its key left the ring.
-        """
-        return key_ring().open(self.sealed_secret, context=self.context)
-
     @property
     def provider_name(self) -> str:
         """The provider as people know it."""
         known = providers().get(self.provider)
         return known.name if known else self.provider
-
-
-def hint(secret: str) -> str:
-    """Return how a saved key shows: its first three and last four characters, or less of a short one."""
-    if not secret:
-        return ""
-    return f"{secret[:3]}…{secret[-4:]}" if len(secret) >= HINTED_LENGTH else "…"
 
 
 class Mode(models.TextChoices):

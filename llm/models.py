@@ -8,13 +8,12 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from agents.catalogue import CUSTOM, providers
-from agents.crypto import Secret
-from agents.fields import SealedField, key_ring
-from agents.models import Agent, hint
+from agents.models import Agent
 from agents.plans import TIERS
+from agents.sealed import SealedRow
 
 
-class PoolKey(models.Model):
+class PoolKey(SealedRow):
     """One of our own keys at a provider, sealed. A Managed request goes out under one of these, and no other does."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -22,8 +21,6 @@ class PoolKey(models.Model):
         max_length=20, choices=[(each.id, each.name) for each in providers().values() if each.id != CUSTOM]
     )
     name = models.CharField(max_length=80)
-    sealed_secret = SealedField(editable=False)
-    hint = models.CharField(max_length=12, editable=False)
     weight = models.PositiveSmallIntegerField(
         default=1,
         validators=[MinValueValidator(1)],
@@ -45,19 +42,6 @@ class PoolKey(models.Model):
     def context(self) -> str:
         """The place that the sealed secret belongs to."""
         return f"llm.PoolKey:{self.pk}:{self.provider}"
-
-    def seal(self, secret: str) -> None:
-        """Put ``secret`` under seal in this row. Doesn't save."""
-        self.sealed_secret = key_ring().seal(secret, context=self.context)
-        self.hint = hint(secret)
-
-    def open(self) -> Secret:
-        """Return the secret.
-
-        Raises:
-            CannotOpen: when the row was tampered with or its key left the ring.
-        """
-        return key_ring().open(self.sealed_secret, context=self.context)
 
 
 class Route(models.Model):

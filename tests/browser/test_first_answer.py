@@ -3,6 +3,7 @@
 import http.client
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -29,7 +30,7 @@ def server(echo_server, tmp_path_factory) -> Iterator[GatewayProcess]:
         yield gateway
 
 
-def ask(server: GatewayProcess, token: str) -> dict:
+def ask(server: GatewayProcess, token: str) -> Any:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     body = json.dumps({"messages": [{"role": "user", "content": "Do you open on Sundays?"}]})
     connection.request("POST", "/v1/chat/completions", body, {"authorization": f"Bearer {token}"})

@@ -23,7 +23,7 @@ def _providers_are_played_by_echo(settings, echo):
 
 
 @pytest.fixture(params=ROUTES)
-def tier(request, house) -> str:
+def tier(request, house):
     """Each tier in turn, with its routes and a key for each, and Elena's agent on it."""
     house.arranged.tier(request.param, *ROUTES[request.param])
     house.agents[TOKEN] = on_plan(request.param)
