@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from django.contrib import admin, messages
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
@@ -11,7 +12,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 
@@ -75,7 +76,10 @@ class MonthFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Invoice]) -> QuerySet[Invoice]:  # noqa: ARG002
         """Keep the month asked for."""
-        return queryset.filter(period_start=Month.parse(self.value() or "").start) if self.value() else queryset
+        try:
+            return queryset.filter(period_start=Month.parse(self.value()).start) if self.value() else queryset
+        except ValueError as error:
+            raise IncorrectLookupParameters from error
 
 
 @admin.register(Invoice)
@@ -109,8 +113,14 @@ class InvoiceAdmin(Operated, ModelAdmin):  # type: ignore[misc]
     def sum_up(self, request: HttpRequest, invoices: QuerySet[Invoice]) -> None:
         """Say what they come to."""
         sums = invoices.order_by().aggregate(subtotal=Sum("subtotal"), tax=Sum("tax"), total=Sum("total"))
-        said = {"count": invoices.count(), **{name: money(amount or NOTHING) for name, amount in sums.items()}}
-        messages.info(request, _("%(count)d invoices: %(subtotal)s and %(tax)s tax, %(total)s together.") % said)
+        count = invoices.count()
+        said = ngettext(
+            "%(count)d invoice: %(subtotal)s and %(tax)s tax, %(total)s together.",
+            "%(count)d invoices: %(subtotal)s and %(tax)s tax, %(total)s together.",
+            count,
+        )
+        amounts = {name: money(amount or NOTHING) for name, amount in sums.items()}
+        messages.info(request, said % {"count": count, **amounts})
 
     @admin.action(description=gettext_lazy("Issue the selected drafts"), permissions=["operate"])
     def issue(self, request: HttpRequest, invoices: QuerySet[Invoice]) -> None:

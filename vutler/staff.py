@@ -53,7 +53,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:  # noqa: ARG001
         {
             "title": _("Billing"),
             "items": [
-                _item(_("Invoices"), "receipt_long", "billing_invoice"),
+                _item(_("Invoices"), "receipt_long", "billing_invoice", apart_from=("admin:billing_revenue",)),
                 _item(_("Credit notes"), "undo", "billing_creditnote"),
                 _item(_("Credits"), "redeem", "billing_credit"),
                 _item(_("Who pays"), "badge", "billing_billingprofile"),

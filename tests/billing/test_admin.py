@@ -69,7 +69,7 @@ def test_nobody_edits_or_adds_an_invoice(staff, invoice):
 
 
 def test_sums_of_the_selection(staff, invoice):
-    assert run(staff, "sum_up", invoice) == ["1 invoices: $186.00 and $0.00 tax, $186.00 together."]
+    assert run(staff, "sum_up", invoice) == ["1 invoice: $186.00 and $0.00 tax, $186.00 together."]
 
 
 def test_paid_outside(staff, invoice):
