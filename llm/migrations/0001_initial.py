@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
                 ('provider', models.CharField(choices=[('openai', 'OpenAI'), ('anthropic', 'Anthropic'), ('minimax', 'MiniMax'), ('groq', 'Groq'), ('mistral', 'Mistral'), ('openrouter', 'OpenRouter'), ('echo', 'Echo (built in)')], max_length=20)),
                 ('name', models.CharField(max_length=80)),
                 ('sealed_secret', agents.fields.SealedField(editable=False)),
-                ('hint', models.CharField(editable=False, max_length=12)),
+                ('hint', models.CharField(blank=True, editable=False, max_length=12)),
                 ('weight', models.PositiveSmallIntegerField(default=1, help_text='How often it is tried first, relative to the others.', validators=[django.core.validators.MinValueValidator(1)])),
                 ('places', models.PositiveSmallIntegerField(default=64, help_text='How many requests it takes at once.', validators=[django.core.validators.MinValueValidator(1)])),
                 ('enabled', models.BooleanField(default=True)),
