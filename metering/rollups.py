@@ -13,16 +13,16 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
-from django.db import models, transaction
-from django.db.models import F, Q, Sum
+from django.db import transaction
+from django.db.models import F, Q, QuerySet, Sum
 
 from metering.models import DailyUsage, HourlyLatency, HourlyUsage, MonthlyUsage, Watermark
 from metering.periods import Month
-from metering.store import get_store
+from metering.store import get_store, json_rows
 from metering.store.base import Hours
 from metering.totals import BYOKEY, LARGEST, OK, Slice, Totals
 
-AT_ONCE: Final = 1_000  # rows, or agents, in one statement
+AT_ONCE: Final = 1_000  # agents in one statement
 DAY: Final = timedelta(days=1)
 
 
@@ -125,23 +125,20 @@ def _make_hours(hours: Hours) -> None:
         for some in _batches(sorted(agents)):
             HourlyUsage.objects.filter(hour=hour, agent_id__in=some).delete()
             HourlyLatency.objects.filter(hour=hour, agent_id__in=some).delete()
-    _insert(
-        HourlyUsage,
-        (HourlyUsage(hour=hour, **key._asdict(), **sums.columns()) for hour, key, sums in store.slices(hours)),
-    )
-    _insert(HourlyLatency, (HourlyLatency(**latency._asdict()) for latency in store.latencies(hours)))
+    sums = ({"hour": hour, **key._asdict(), **sums.columns()} for hour, key, sums in store.slices(hours))
+    json_rows.insert(HourlyUsage, sums)
+    json_rows.insert(HourlyLatency, (latency._asdict() for latency in store.latencies(hours)))
 
 
 def _make_days(day: date, agents: Sequence[UUID]) -> None:
     DailyUsage.objects.filter(day=day, agent_id__in=agents).delete()
     hours = HourlyUsage.objects.filter(of_day(day), agent_id__in=agents)
-    _insert(
-        DailyUsage,
-        (
-            DailyUsage(day=day, **{name: row[name] for name in Slice._fields}, **Totals.summed(row).columns())
-            for row in _added(hours, Slice._fields)
-        ),
+    alike = Slice._fields
+    days = (
+        {"day": day, **{name: row[name] for name in alike}, **Totals.summed(row).columns()}
+        for row in _added(hours, alike)
     )
+    json_rows.insert(DailyUsage, days)
 
 
 def _make_months(month: Month, agents: Sequence[UUID]) -> None:
@@ -152,35 +149,27 @@ def _make_months(month: Month, agents: Sequence[UUID]) -> None:
     parts: dict[tuple[UUID, UUID], list[dict[str, Any]]] = defaultdict(list)
     for row in _added(days, ("agent_id", "workspace_id", "tier", "provider", "status")):
         parts[row["agent_id"], row["workspace_id"]].append(row)
-    _insert(
-        MonthlyUsage,
-        (_month_row(agent_id, workspace_id, first, rows) for (agent_id, workspace_id), rows in parts.items()),
-    )
+    json_rows.insert(MonthlyUsage, (_month(*of, first, some) for of, some in parts.items()))
 
 
-def _month_row(agent_id: UUID, workspace_id: UUID, first: date, rows: list[dict[str, Any]]) -> MonthlyUsage:
+def _month(agent_id: UUID, workspace_id: UUID, first: date, parts: list[dict[str, Any]]) -> dict[str, Any]:
     # Adding is done in exact decimals and whole numbers, so the order of rows makes no difference.
-    whole = sum((Totals.summed(row) for row in rows), Totals())
-    managed = sum((Totals.summed(row) for row in rows if row["tier"] != BYOKEY), Totals())
-    failed = sum(Totals.summed(row).requests for row in rows if row["status"] != OK)
-    return MonthlyUsage(
-        agent_id=agent_id,
-        workspace_id=workspace_id,
-        month=first,
-        failed=failed,
-        managed_tokens=min(managed.tokens, LARGEST),
-        providers=sorted({row["provider"] for row in rows}),
+    whole = sum((Totals.summed(part) for part in parts), Totals())
+    managed = sum((Totals.summed(part) for part in parts if part["tier"] != BYOKEY), Totals())
+    return {
+        "agent_id": agent_id,
+        "workspace_id": workspace_id,
+        "month": first,
+        "failed": sum(Totals.summed(part).requests for part in parts if part["status"] != OK),
+        "managed_tokens": min(managed.tokens, LARGEST),
+        "providers": sorted({part["provider"] for part in parts}),
         **whole.columns(),
-    )
+    }
 
 
-def _added(rows: "models.QuerySet[Any]", by: Sequence[str]) -> Any:
+def _added(lines: "QuerySet[Any]", by: Sequence[str]) -> Any:
     sums = {f"sum_{name}": Sum(name) for name in Totals.__slots__}
-    return rows.order_by().values(*by).annotate(**sums)
-
-
-def _insert(model: type[models.Model], rows: Iterator[Any]) -> None:
-    model._default_manager.bulk_create(rows, batch_size=AT_ONCE)
+    return lines.order_by().values(*by).annotate(**sums)
 
 
 def _batches(agents: Sequence[UUID]) -> Iterator[Sequence[UUID]]:

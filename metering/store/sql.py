@@ -24,11 +24,12 @@ from django.db.models.functions import Coalesce, TruncMonth
 from metering.models import UsageRecord
 from metering.periods import Month
 from metering.record import Record
-from metering.store import sql_sums
+from metering.store import json_rows, sql_sums
 from metering.store.base import AgentUsage, BadRecord, Counted, Hours, Page, StoreUnavailable, Touched
 from metering.totals import BYOKEY, OK, Latency, Slice, Totals
 
 # JSON's \u0000, unless it is a backslash and then some letters: no text column of PostgreSQL holds that character.
+STORED: Final = "stored"
 NUL: Final = re.compile(rb"(?<!\\)(\\\\)*\\u0000")
 
 DAY: Final = timedelta(days=1)
@@ -246,21 +247,6 @@ def _insist(array: bytes) -> None:
 @cache
 def _insert(vendor: str) -> str:
     """Return the statement that stores a JSON array of records."""
-    fields: list[Any] = [field for field in UsageRecord._meta.concrete_fields if field.name != "stored"]
-    columns = ", ".join(f'"{field.column}"' for field in fields)
-    order = sql_sums.ORDER[vendor]
-    if vendor == "postgresql":
-        types = ", ".join(f'"{field.column}" {field.db_type(connections[settings.METER_DATABASE])}' for field in fields)
-        source = f"SELECT {columns}, {order} FROM jsonb_to_recordset(%s::jsonb) AS line({types})"  # noqa: S608
-    else:
-        values = ", ".join(_extract(field) for field in fields)
-        # WHERE true: without it SQLite reads ON CONFLICT as part of a join.
-        source = f"SELECT {values}, {order} FROM json_each(%s) WHERE true"  # noqa: S608
-    into = f'"{UsageRecord._meta.db_table}" ({columns}, "stored")'
-    return f"INSERT INTO {into} {source} ON CONFLICT (id) DO NOTHING"
-
-
-def _extract(field: Any) -> str:
-    value = f"json_extract(value, '$.{field.column}')"
-    # Django keeps UUIDs as 32 hex digits in SQLite.
-    return f"replace({value}, '-', '')" if field.get_internal_type() == "UUIDField" else value
+    names = tuple(field.column for field in UsageRecord._meta.concrete_fields if field.column != STORED)
+    inserted = json_rows.statement(vendor, UsageRecord, names, also=STORED, value=sql_sums.ORDER[vendor])
+    return f"{inserted} ON CONFLICT (id) DO NOTHING"
