@@ -76,8 +76,9 @@ class MonthFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Invoice]) -> QuerySet[Invoice]:  # noqa: ARG002
         """Keep the month asked for."""
+        asked = self.value()
         try:
-            return queryset.filter(period_start=Month.parse(self.value()).start) if self.value() else queryset
+            return queryset.filter(period_start=Month.parse(asked).start) if asked else queryset
         except ValueError as error:
             raise IncorrectLookupParameters from error
 
@@ -93,11 +94,18 @@ class InvoiceAdmin(Operated, ModelAdmin):  # type: ignore[misc]
     search_help_text = gettext_lazy("Number, workspace, or id")
     fields = (
         *("workspace", "number", "status", "period_start", "period_end", "currency", "subtotal", "tax", "total"),
-        *("snapshot", "finalized_at", "due_at", "paid_at", "closed_at", "mailed_at"),
+        *("made_out_to", "finalized_at", "due_at", "paid_at", "closed_at", "mailed_at"),
     )
     inlines = (LinesInline, CreditNotesInline)
     actions = ("sum_up", "issue", "paid", "export_xlsx")
     actions_detail = ("correct", "pdf")
+
+    @admin.display(description=gettext_lazy("made out to"))
+    def made_out_to(self, invoice: Invoice) -> str:
+        """Return the customer as it was when the invoice was drawn up."""
+        buyer = invoice.snapshot["buyer"]
+        parts = (*buyer["address"].splitlines(), buyer["country"], buyer["vat_number"], buyer["email"])
+        return ", ".join(filter(None, (buyer["name"], *parts)))
 
     @admin.display(description=gettext_lazy("month"), ordering="period_start")
     def of_month(self, invoice: Invoice) -> str:

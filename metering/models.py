@@ -183,7 +183,7 @@ class Threshold(models.TextChoices):
     """What an agent's month has reached: a part of its plan's allowance in percent, or its limit."""
 
     HALF = "50", _("half of the plan")
-    MOST = "80", _("80% of the plan")
+    MOST = "80", _("80 percent of the plan")
     ALL = "100", _("all of the plan")
     CEILING = "ceiling", _("the limit")
 

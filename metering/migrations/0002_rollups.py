@@ -98,7 +98,7 @@ class Migration(migrations.Migration):
                 ('agent_id', models.UUIDField()),
                 ('workspace_id', models.UUIDField()),
                 ('month', models.DateField()),
-                ('kind', models.CharField(choices=[('50', 'half of the plan'), ('80', '80% of the plan'), ('100', 'all of the plan'), ('ceiling', 'the limit')], max_length=10)),
+                ('kind', models.CharField(choices=[('50', 'half of the plan'), ('80', '80 percent of the plan'), ('100', 'all of the plan'), ('ceiling', 'the limit')], max_length=10)),
                 ('limit', models.BigIntegerField()),
                 ('reached_at', models.DateTimeField()),
                 ('claimed_at', models.DateTimeField(blank=True, null=True)),
