@@ -90,14 +90,13 @@ FORM_RENDERER = "agents.forms.renderer.Renderer"
 DATABASES: dict[str, Any] = {"default": env.env.db_url_config(env.DATABASE_URL)}
 if env.METER_DATABASE_URL != env.DATABASE_URL:
     DATABASES["meter"] = env.env.db_url_config(env.METER_DATABASE_URL)
-METER_DATABASE = "meter" if "meter" in DATABASES else "default"
 for _database in DATABASES.values():
     if _database["ENGINE"] == "django.db.backends.sqlite3":
         # Several threads and processes write: wait for the lock instead of failing, and let readers go on.
         _database["OPTIONS"] = {
             "timeout": 20,
             "transaction_mode": "IMMEDIATE",
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
         }
     else:
         _database["CONN_MAX_AGE"] = 60
@@ -105,6 +104,7 @@ for _database in DATABASES.values():
         # A server that vanished without a word is noticed after half a minute, not after two hours.
         _vigilant = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 4}
         _database["OPTIONS"] = {**_vigilant, "tcp_user_timeout": 30_000, **_database.get("OPTIONS", {})}
+METER_DATABASE = "meter" if "meter" in DATABASES else "default"
 DATABASE_ROUTERS = ["metering.store.router.MeterRouter"]
 
 # --- People -----------------------------------------------------------------------------------
@@ -210,9 +210,9 @@ STORAGES = {
 vars().update(env.env.email_url_config(env.EMAIL_URL))
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.DEFAULT_FROM_EMAIL
 ADMINS = [(address, address) for address in env.ADMINS]
-
 EMAIL_TIMEOUT = 20  # seconds
 SITE_URL = env.SITE_URL
+
 # --- Secrets at rest, providers, gateway ------------------------------------------------------
 
 FIELD_ENCRYPTION_KEYS = env.FIELD_ENCRYPTION_KEYS
