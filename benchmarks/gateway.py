@@ -172,6 +172,8 @@ def main() -> None:
         "DATABASE_URL": postgres.url,
         "OPENAI_BASE_URL": upstream,
         "UPSTREAM": upstream,
+        # The yardstick writes no access log either.
+        "GATEWAY_LOG": "false",
     }
     provider = subprocess.Popen(
         pinned(others, [sys.executable, str(ROOT / "benchmarks/upstream.py"), str(upstream_port)])
