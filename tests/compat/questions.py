@@ -42,3 +42,5 @@ PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="
 IMAGE_QUESTION = user(  # 3 + 85
     [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": PIXEL}}]
 )
+
+TEXTS = ["Fresh bread", "Fresh bread every day"]  # to embed: 6 tokens

@@ -17,6 +17,7 @@ from tests.compat.questions import (
     BOTH_QUESTION,
     HELLO,
     IMAGE_QUESTION,
+    TEXTS,
     TIME,
     WEATHER,
     WEATHER_ANSWERED,
@@ -31,6 +32,7 @@ QUESTIONS = {
     "answered": WEATHER_ANSWERED,
     "image": IMAGE_QUESTION,
     "tools": [WEATHER, TIME],
+    "texts": TEXTS,
 }
 
 

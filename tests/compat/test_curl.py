@@ -1,14 +1,14 @@
-"""curl, as the README shows it."""
+"""curl, as the README shows it. What else it can do is in ``check_curl.py``, which `make compat` runs."""
 
 import json
 import subprocess
 from typing import Any
 
 
-def curl(url: str, token: str, *options: str, body: dict[str, Any]) -> str:
+def curl(url: str, token: str, *options: str, body: dict[str, Any], route: str = "chat/completions") -> str:
     headers = ("-H", f"authorization: Bearer {token}", "-H", "content-type: application/json")
     ran = subprocess.run(
-        ["curl", "-sS", *options, f"{url}/chat/completions", *headers, "-d", json.dumps(body)],
+        ["curl", "-sS", *options, f"{url}/{route}", *headers, "-d", json.dumps(body)],
         check=True,
         capture_output=True,
         text=True,

@@ -76,6 +76,16 @@ def test_the_models(ran):
     assert ran.agent.model in ran.cases["models"]["models"]
 
 
+def test_embeddings(ran):
+    case = ran.cases["embeddings"]
+    [record] = ran.recorded("embeddings")
+    if ran.agent.provider == "anthropic":  # has none, and we say so
+        assert (case["raised"], case["code"], record.http_status) == ("BadRequestError", "invalid_request", 400)
+    else:
+        assert case["lengths"] == [64, 64]
+        assert (record.status, record.model, record.tokens_input) == ("ok", "mistral-embed", 6)
+
+
 def test_a_token_that_is_not_valid(ran):
     case = ran.cases["badToken"]
     assert (case["raised"], case["code"]) == ("AuthenticationError", "invalid_agent_token")

@@ -1,4 +1,4 @@
-"""Pydantic AI's agents on OpenAI's chat model. How it is called and what it prints: ``tests/compat/ran.py``."""
+"""Pydantic AI in the dialect of the first argument: chat, responses, messages. The rest: ``tests/compat/ran.py``."""
 
 import asyncio
 import json
@@ -7,14 +7,20 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import anthropic
 import openai
 from pydantic import BaseModel
-from pydantic_ai import Agent, BinaryContent, ModelResponse, NativeOutput, ToolCallPart
+from pydantic_ai import Agent, BinaryContent, Embedder, ModelResponse, NativeOutput, ToolCallPart
+from pydantic_ai.embeddings.openai import OpenAIEmbeddingModel
 from pydantic_ai.exceptions import ModelAPIError
-from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.models import Model
+from pydantic_ai.models.anthropic import AnthropicModel
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
+from pydantic_ai.profiles import ModelProfile
+from pydantic_ai.providers.anthropic import AnthropicProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 
-BASE_URL, TOKEN, MODEL = sys.argv[1:]
+DIALECT, BASE_URL, TOKEN, MODEL = sys.argv[1:]
 ASKED = json.load(sys.stdin)
 
 
@@ -42,17 +48,35 @@ class Case:
         self.requests: list[dict[str, Any]] = []
         self._began: list[float] = []
 
-    def model(self, **options: Any) -> OpenAIChatModel:
-        hooks: dict[str, list[Any]] = {"request": [self._begin], "response": [self._note]}
-        http_client = openai.DefaultAsyncHttpxClient(event_hooks=hooks)
-        client = openai.AsyncOpenAI(base_url=BASE_URL, http_client=http_client, **{"api_key": TOKEN, **options})
-        return OpenAIChatModel(MODEL, provider=OpenAIProvider(openai_client=client))
+    def model(self, **options: Any) -> Model:
+        if DIALECT == "chat":
+            return OpenAIChatModel(MODEL, provider=self.openai(**options))
+        if DIALECT == "responses":
+            return OpenAIResponsesModel(MODEL, provider=self.openai(**options))
+        # It doesn't trust models of other makers with a schema, unless told that it can.
+        profile = ModelProfile(supports_json_schema_output=True)
+        return AnthropicModel(MODEL, provider=self._anthropic(**options), profile=profile)
+
+    def openai(self, *, api_key: str = TOKEN, **options: Any) -> OpenAIProvider:
+        http_client = openai.DefaultAsyncHttpxClient(event_hooks=self._hooks())
+        client = openai.AsyncOpenAI(base_url=BASE_URL, http_client=http_client, api_key=api_key, **options)
+        return OpenAIProvider(openai_client=client)
+
+    def _anthropic(self, *, api_key: str = TOKEN, **options: Any) -> AnthropicProvider:
+        http_client = anthropic.DefaultAsyncHttpxClient(event_hooks=self._hooks())
+        site = BASE_URL.removesuffix("/v1")
+        client = anthropic.AsyncAnthropic(base_url=site, http_client=http_client, api_key=api_key, **options)
+        return AnthropicProvider(anthropic_client=client)
+
+    def _hooks(self) -> dict[str, list[Any]]:
+        return {"request": [self._begin], "response": [self._note]}
 
     async def _begin(self, _request: Any) -> None:
         self._began.append(time.monotonic() * 1000)
 
     async def _note(self, response: Any) -> None:
-        seen = {"id": response.headers["x-request-id"], "status": response.status_code, "at": self._began[-1]}
+        request_id = response.headers.get("x-request-id") or response.headers["request-id"]
+        seen = {"id": request_id, "status": response.status_code, "at": self._began[-1]}
         self.requests.append(seen)
 
 
@@ -88,6 +112,12 @@ async def schema(case: Case) -> dict[str, Any]:
     return {"value": ran.output.model_dump()}
 
 
+async def embeddings(case: Case) -> dict[str, Any]:
+    embedder = Embedder(OpenAIEmbeddingModel("mistral-embed", provider=case.openai()))
+    found = await embedder.embed_documents(ASKED["texts"])
+    return {"lengths": [len(vector) for vector in found.embeddings]}
+
+
 async def rate_limited(case: Case) -> dict[str, Any]:
     return {"text": (await Agent(case.model(max_retries=1)).run("[[status=429]] [[retry_after=3]]")).output}
 
@@ -98,6 +128,11 @@ async def bad_request(case: Case) -> dict[str, Any]:
 
 async def bad_token(case: Case) -> dict[str, Any]:
     return {"text": (await Agent(case.model(api_key="vtl_agent_mistyped")).run("Hello")).output}
+
+
+async def cut(case: Case) -> dict[str, Any]:
+    async with Agent(case.model()).run_stream("One two three [[cut=3]]") as ran:
+        return {"text": await ran.get_output()}
 
 
 def calls(messages: list[Any]) -> list[Any]:
@@ -122,9 +157,11 @@ CASES = {
     "streamedToolLoop": streamed_tool_loop,
     "image": image,
     "schema": schema,
+    **({} if DIALECT == "messages" else {"embeddings": embeddings}),
     "rateLimited": rate_limited,
     "badRequest": bad_request,
     "badToken": bad_token,
+    "cut": cut,
 }
 
 

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import OpenAI from "openai";
 
 const [baseURL, apiKey, model] = process.argv.slice(2);
-const { hello, weather, both, answered, image, tools } = JSON.parse(readFileSync(0, "utf8"));
+const { hello, weather, both, answered, image, tools, texts } = JSON.parse(readFileSync(0, "utf8"));
 
 const say = (content) => [{ role: "user", content }];
 
@@ -21,6 +21,10 @@ const cases = {
   image: (client) => whole(client, { messages: image }),
   schema: (client) => whole(client, { messages: say("Paris, please"), response_format: weatherFormat }),
   models: async (client) => ({ models: (await client.models.list()).data.map((found) => found.id) }),
+  embeddings: async (client) => {
+    const { data } = await client.embeddings.create({ model: "mistral-embed", input: texts });
+    return { lengths: data.map((each) => each.embedding.length) };
+  },
   badToken: (client) => whole(client.withOptions({ apiKey: "vtl_agent_mistyped" }), { messages: hello }),
   badRequest: (client) => whole(client, { messages: say("[[status=400]]") }),
   rateLimited: (client) =>
