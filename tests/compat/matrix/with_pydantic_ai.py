@@ -55,7 +55,7 @@ class Case:
             return OpenAIResponsesModel(MODEL, provider=self.openai(**options))
         # It doesn't trust models of other makers with a schema, unless told that it can.
         profile = ModelProfile(supports_json_schema_output=True)
-        return AnthropicModel(MODEL, provider=self._anthropic(**options), profile=profile)
+        return AnthropicModel(MODEL, provider=self._anthropic(**options), profile=profile, settings={"max_tokens": 100})
 
     def openai(self, *, api_key: str = TOKEN, **options: Any) -> OpenAIProvider:
         http_client = openai.DefaultAsyncHttpxClient(event_hooks=self._hooks())
