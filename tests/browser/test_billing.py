@@ -7,10 +7,17 @@ import pytest
 from playwright.sync_api import expect
 
 from billing import services
+from metering.store import sql_sums
 from tests.billing.customers import CLOSED, FEBRUARY, came_early, on_plan, use
 from tests.browser.conftest import axe, no_horizontal_scroll
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch):
+    """Don't wait for the transactions of other tests, as in tests.billing."""
+    monkeypatch.setattr(sql_sums, "mark", lambda: sql_sums._marks()[1])
 
 
 def test_from_the_next_invoice_to_a_single_request(live, page, elena, log_in, shot):
@@ -44,8 +51,15 @@ def test_from_the_next_invoice_to_a_single_request(live, page, elena, log_in, sh
     shot(page, "invoice-line")
 
 
-def test_who_invoices_are_made_out_to(live, page, elena, log_in, shot, trouble):
+@pytest.fixture
+def hers(page, elena, log_in):
+    """A page on which Elena is logged in."""
     log_in(page, elena)
+    return page
+
+
+def test_who_invoices_are_made_out_to(live, hers, shot, trouble):
+    page = hers
     page.goto(f"{live.url}/billing/")
     page.get_by_role("link", name="Change").click()
     page.get_by_label("Company name").fill("Elena Fleurs SARL")
