@@ -104,35 +104,26 @@ def _as_written(value: Any, name: str) -> Any:
 
 
 def _day(day: date) -> Difference | None:
-    reached, store, of_day = rollups.watermark(), get_store(), rollups.of_day(day)
+    store, of_day, before = get_store(), rollups.of_day(day), rollups.watermark().stored
     hours = {(row.hour, _key(row)): Totals.of(row) for row in HourlyUsage.objects.filter(of_day)}
-    days = {_key(row): Totals.of(row) for row in DailyUsage.objects.filter(day=day)}
     took = {_latency(row): Totals(requests=row.requests) for row in HourlyLatency.objects.filter(of_day)}
     seen = store.hours(day=day)
-    records = {(hour, key): sums for hour, key, sums in store.slices(seen)}
-    latencies = {_latency(each): Totals(requests=each.requests) for each in store.latencies(seen)}
-    # Looked at last: whatever of the above isn't rolled up yet is in here, and no difference.
-    waiting = store.touched(since=reached.stored).hours
-
-    def settled(hour: datetime, agent_id: UUID) -> bool:
-        return agent_id not in waiting.get(hour, ())
-
     return (
         _first(
-            {of: sums for of, sums in records.items() if settled(of[0], of[1].agent_id)},
-            {of: sums for of, sums in hours.items() if settled(of[0], of[1].agent_id)},
+            {(hour, key): sums for hour, key, sums in store.slices(seen, before=before)},
+            hours,
             say=lambda of: f"hour {of[0]:%Y-%m-%d %H}:00 of {_say(of[1])}",
             source="the records",
         )
         or _first(
-            {of: sums for of, sums in latencies.items() if settled(of[0], of[1])},
-            {of: sums for of, sums in took.items() if settled(of[0], of[1])},
+            {_latency(each): Totals(requests=each.requests) for each in store.latencies(seen, before=before)},
+            took,
             say=lambda of: f"hour {of[0]:%Y-%m-%d %H}:00 of agent {of[1]}, answered in {of[2]} ms",
             source="the records",
         )
         or _first(
             _added((key, sums) for (_hour, key), sums in hours.items()),
-            days,
+            {_key(row): Totals.of(row) for row in DailyUsage.objects.filter(day=day)},
             say=lambda key: f"day {day} of {_say(key)}",
             source="the hours",
         )

@@ -41,7 +41,7 @@ class UsageRecord(models.Model):
     price_version = models.CharField(max_length=260, blank=True)
     experiment_arm = models.CharField(max_length=40, blank=True)
     provenance = models.CharField(max_length=10)
-    # Grows with the order in which records were stored; the records of one batch share it. See ``metering.store.sql``.
+    # Grows in the order in which records were stored. See ``metering.store.sql_sums``.
     stored = models.BigIntegerField(default=0, editable=False)
 
     class Meta:

@@ -1,29 +1,28 @@
-"""Reading usage: what is rolled up, and for the hours that got records since, the records themselves.
+"""Reading usage: what is rolled up, and the records that were stored since.
 
 So a record shows at once, and a page takes as long with a hundred million records as with a hundred.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from typing import Final, TypeVar
 from uuid import UUID
 
 from django.db import Error
 from django.db.models import Min, Sum
 
-from metering.models import DailyUsage, HourlyLatency, HourlyUsage, MonthlyUsage
+from metering.models import DailyUsage, HourlyLatency, MonthlyUsage
 from metering.periods import Month
 from metering.rollups import watermark
 from metering.store import get_store
-from metering.store.base import AgentUsage, Hours, StoreUnavailable
+from metering.store.base import AgentUsage, StoreUnavailable
 from metering.totals import BYOKEY, Slice, Totals
 
 T = TypeVar("T")
 
 READS: Final = 5  # attempts, while the roll-ups change under the reader
-MANY: Final = 72  # hours: past that, a month's records are added up as they are
 
 Parts = dict[tuple[date, Slice], Totals]
 
@@ -35,15 +34,13 @@ def month_usage(*, workspace_id: UUID, month: Month) -> list[AgentUsage]:
         StoreUnavailable: when the meter's database is away.
     """
 
-    def look(recent: Hours) -> list[AgentUsage]:
-        if len(recent) > MANY:
-            return get_store().usage(workspace_id=workspace_id, month=month)
+    def look(since: int) -> list[AgentUsage]:
         months = _months(workspace_id, month)
-        for _hour, key, sums in _changes(recent):
+        for _day, key, sums in get_store().recent(since=since, workspace_id=workspace_id, month=month):
             months[key.agent_id].add(key, sums)
         return [each.usage(agent_id) for agent_id, each in months.items()]
 
-    return _whole(look, workspace_id=workspace_id, month=month)
+    return _whole(look)
 
 
 def daily_tokens(*, agent_ids: Collection[UUID], since: date, managed: bool) -> dict[UUID, dict[date, int]]:
@@ -90,20 +87,25 @@ def agent_month(*, workspace_id: UUID, agent_id: UUID, month: Month) -> tuple[Pa
         StoreUnavailable: when the meter's database is away.
     """
 
-    def look(recent: Hours) -> tuple[Parts, Counter[int]]:
-        mine = {hour: [agent_id] for hour, agents in recent.items() if agent_id in agents}
-        return _parts(agent_id, month, mine), _latencies(agent_id, month, mine)
+    def look(since: int) -> tuple[Parts, Counter[int]]:
+        parts = _parts(agent_id, month)
+        recent = get_store().recent(since=since, workspace_id=workspace_id, month=month, agent_id=agent_id)
+        for day, key, sums in recent:
+            parts[day, key] = parts.get((day, key), Totals()) + sums
+        latencies = _latencies(agent_id, month)
+        for took, requests in get_store().recent_latencies(since=since, agent_id=agent_id, month=month):
+            latencies[took] += requests
+        return parts, latencies
 
-    return _whole(look, workspace_id=workspace_id, month=month)
+    return _whole(look)
 
 
-def _whole(look: Callable[[Hours], T], *, workspace_id: UUID, month: Month) -> T:
-    """Return what ``look`` makes of the hours that aren't rolled up, looking again where roll-ups change meanwhile."""
+def _whole(look: Callable[[int], T]) -> T:
+    """Return what ``look`` sees, given the watermark; it looks again where the roll-ups change meanwhile."""
     try:
         for _attempt in range(READS):
             reached = watermark()
-            touched = get_store().touched(since=reached.stored, workspace_id=workspace_id).hours
-            seen = look({hour: agents for hour, agents in touched.items() if month.start <= hour < month.end})
+            seen = look(reached.stored)
             if watermark().version == reached.version:
                 break
     except Error as error:
@@ -121,11 +123,10 @@ class _Month:
     providers: set[str] = field(default_factory=set)
 
     def add(self, key: Slice, sums: Totals) -> None:
-        """Put a part to it, or, where its sums are negative, take it away."""
+        """Put a part to it."""
         self.sums += sums
         self.failed += sums.requests if key.failed else 0
         self.managed_tokens += sums.tokens if key.managed else 0
-        # Records only come, so what was seen of a provider once stays true.
         self.providers.add(key.provider)
 
     def usage(self, agent_id: UUID) -> AgentUsage:
@@ -153,34 +154,12 @@ def _months(workspace_id: UUID, month: Month) -> "defaultdict[UUID, _Month]":
     return months
 
 
-def _parts(agent_id: UUID, month: Month, recent: Hours) -> Parts:
-    parts: defaultdict[tuple[date, Slice], Totals] = defaultdict(Totals)
+def _parts(agent_id: UUID, month: Month) -> Parts:
     days = DailyUsage.objects.filter(agent_id=agent_id, day__gte=month.start.date(), day__lt=month.end.date())
-    for row in days:
-        parts[row.day, _key(row)] = Totals.of(row)
-    for hour, key, sums in _changes(recent):
-        parts[hour.date(), key] += sums
-    return dict(parts)
+    return {(row.day, Slice(**{name: getattr(row, name) for name in Slice._fields})): Totals.of(row) for row in days}
 
 
-def _latencies(agent_id: UUID, month: Month, recent: Hours) -> "Counter[int]":
-    counts: Counter[int] = Counter()
-    rolled = HourlyLatency.objects.filter(agent_id=agent_id, hour__gte=month.start, hour__lt=month.end)
-    rows = rolled.exclude(hour__in=list(recent)).values("latency_ms").annotate(sum_requests=Sum("requests")).order_by()
-    for row in rows:
-        counts[row["latency_ms"]] += int(row["sum_requests"])
-    for latency in get_store().latencies(recent):
-        counts[latency.latency_ms] += latency.requests
-    return counts
-
-
-def _changes(recent: Hours) -> Iterator[tuple[datetime, Slice, Totals]]:
-    """Give what is to be put to the roll-ups: these hours as they are now, less what is rolled up of them."""
-    for hour, agents in recent.items():
-        for row in HourlyUsage.objects.filter(hour=hour, agent_id__in=agents):
-            yield hour, _key(row), Totals() - Totals.of(row)
-    yield from get_store().slices(recent)
-
-
-def _key(row: DailyUsage | HourlyUsage) -> Slice:
-    return Slice(**{name: getattr(row, name) for name in Slice._fields})
+def _latencies(agent_id: UUID, month: Month) -> "Counter[int]":
+    rows = HourlyLatency.objects.filter(agent_id=agent_id, hour__gte=month.start, hour__lt=month.end).order_by()
+    took = rows.values("latency_ms").annotate(sum_requests=Sum("requests"))
+    return Counter({row["latency_ms"]: int(row["sum_requests"]) for row in took})

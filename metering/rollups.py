@@ -1,8 +1,8 @@
 """Roll-ups: what each hour, day and month came to, made from the records and never added to.
 
 Records come late and out of order, so nothing is counted up. Whatever hours got records since the last time are summed
-again from their records, their days from the hours, their months from the days. Doing that twice, or twice at once,
-or half of it before the power goes, leaves nothing wrong: the watermark moves last, and what is before it is in.
+again from their records, their days from the hours, their months from the days, and with them, in one transaction,
+moves the watermark. Roll-ups hold the records stored before it and no other, whenever and however often they are made.
 """
 
 from collections import defaultdict
@@ -30,31 +30,32 @@ def roll_up() -> int:
     """Bring the roll-ups up to date; return how many days were made again.
 
     Raises:
-        django.db.Error: when the database is away; the next time goes over the same records.
+        StoreUnavailable: when something is being stored that doesn't come to an end. The next time does it all.
+        django.db.Error: when the database is away; likewise.
     """
     return sum(1 for _day in days_rolled_up())
 
 
 def days_rolled_up() -> Iterator[date]:
-    """Bring the roll-ups up to date, giving each day that is done."""
-    reached = watermark()
-    touched = get_store().touched(since=reached.stored)
-    for day, hours in sorted(by_day(touched.hours).items()):
-        with _alone():
-            _make(day, hours)
-        yield day
-    _move(reached, touched.mark)
+    """Bring the roll-ups up to date, giving each day that is done; all of them are there at once, at the end."""
+    store = get_store()
+    # Asked for beforehand: for a moment nothing is stored meanwhile, and all that follows takes longer than that.
+    end = store.mark()
+    with _alone() as reached:
+        for day, hours in sorted(by_day(store.touched(since=reached.stored, before=end)).items()):
+            _make(day, hours, before=end)
+            yield day
+        # Somebody else may have gone further in the meantime.
+        Watermark.objects.filter(pk=1, stored__lt=end).update(stored=end)
 
 
 def days_rebuilt() -> Iterator[date]:
     """Make every roll-up that there are records for again, giving each day that is done."""
-    store = get_store()
-    reached, mark = watermark(), store.mark()
+    roll_up()
     for day in record_days():
-        with _alone():
-            _make(day, store.hours(day=day), instead_of=_forget(day))
+        with _alone() as reached:
+            _make(day, get_store().hours(day=day), before=reached.stored, instead_of=_forget(day))
         yield day
-    _move(reached, mark)
 
 
 def record_days() -> list[date]:
@@ -86,24 +87,18 @@ def of_day(day: date) -> Q:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Keep other workers out until what is made now is there as a whole."""
+def _alone() -> Iterator[Watermark]:
+    """Keep other workers out until what is made now is there as a whole; give how far the roll-ups are."""
     Watermark.objects.get_or_create(pk=1)
     with transaction.atomic(using=settings.METER_DATABASE):
         # Holds the row: the next one waits here, and then sees all that this one did.
         Watermark.objects.filter(pk=1).update(version=F("version") + 1)
-        yield
+        yield watermark()
 
 
-def _move(reached: Watermark, mark: int) -> None:
-    # Where somebody else has moved it meanwhile, theirs stays: going over something twice does no harm.
-    Watermark.objects.get_or_create(pk=1)
-    Watermark.objects.filter(pk=1, stored=reached.stored).update(stored=mark)
-
-
-def _make(day: date, hours: Hours, *, instead_of: Collection[UUID] = ()) -> None:
-    """Make these agents' hours of a day again, the day of theirs, and the month."""
-    _make_hours(hours)
+def _make(day: date, hours: Hours, *, before: int, instead_of: Collection[UUID] = ()) -> None:
+    """Make these agents' hours of a day again from the records before a mark, the day of theirs, and the month."""
+    _make_hours(hours, before)
     agents = sorted({agent for some in hours.values() for agent in some}.union(instead_of))
     for some in _batches(agents):
         _make_days(day, some)
@@ -119,15 +114,15 @@ def _forget(day: date) -> set[UUID]:
     return agents
 
 
-def _make_hours(hours: Hours) -> None:
+def _make_hours(hours: Hours, before: int) -> None:
     store = get_store()
     for hour, agents in hours.items():
         for some in _batches(sorted(agents)):
             HourlyUsage.objects.filter(hour=hour, agent_id__in=some).delete()
             HourlyLatency.objects.filter(hour=hour, agent_id__in=some).delete()
-    sums = ({"hour": hour, **key._asdict(), **sums.columns()} for hour, key, sums in store.slices(hours))
+    sums = ({"hour": hour, **key._asdict(), **sums.columns()} for hour, key, sums in store.slices(hours, before=before))
     json_rows.insert(HourlyUsage, sums)
-    json_rows.insert(HourlyLatency, (latency._asdict() for latency in store.latencies(hours)))
+    json_rows.insert(HourlyLatency, (latency._asdict() for latency in store.latencies(hours, before=before)))
 
 
 def _make_days(day: date, agents: Sequence[UUID]) -> None:

@@ -1,11 +1,14 @@
 """Background jobs of the meter."""
 
+import structlog
 from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
 from metering import journal, notices, rollups
-from metering.store import get_store
+from metering.store import StoreUnavailable, get_store
+
+log = structlog.get_logger(__name__)
 
 
 @shared_task
@@ -17,6 +20,10 @@ def adopt_journals() -> int:
 @shared_task
 def roll_up() -> int:
     """Bring the roll-ups up to date, and tell owners what their agents have reached."""
-    days = rollups.roll_up()
+    days = 0
+    try:
+        days = rollups.roll_up()
+    except StoreUnavailable as error:
+        log.warning("not_rolled_up", error=str(error))
     notices.tell_all(at=timezone.now())
     return days

@@ -64,14 +64,6 @@ class Counted(NamedTuple):
 Hours = Mapping[datetime, Collection[UUID]]  # agents by the hour (its first instant, UTC)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Touched:
-    """The agents' hours that records were stored for since a mark, and the mark to ask from next time."""
-
-    hours: Hours
-    mark: int
-
-
 class Store(Protocol):
     """Appends records once each, and answers what they add up to."""
 
@@ -131,26 +123,37 @@ class Store(Protocol):
     # --- for roll-ups ---------------------------------------------------------------------------
 
     def mark(self) -> int:
-        """Return a mark such that every record that isn't there to be seen yet is after it."""
+        """Return a mark: every record that isn't there to be seen yet is after it, however long it takes to show.
+
+        Raises:
+            StoreUnavailable: when something is being stored that doesn't come to an end.
+        """
         ...
 
-    def touched(self, *, since: int, workspace_id: UUID | None = None) -> Touched:
-        """Return whose hours got records since a mark (0: ever), all that are there to be seen now.
-
-        A record that is being stored at this moment, and shows later, is after the new mark, however long that takes.
-        """
+    def touched(self, *, since: int, before: int) -> Hours:
+        """Return whose hours got records between two marks (0: ever)."""
         ...
 
     def hours(self, *, day: date) -> Hours:
         """Return whose hours of a day (UTC) have records."""
         ...
 
-    def slices(self, hours: Hours) -> Iterator[tuple[datetime, Slice, Totals]]:
-        """Give what the records of these agents' hours add up to."""
+    def slices(self, hours: Hours, *, before: int) -> Iterator[tuple[datetime, Slice, Totals]]:
+        """Give what the records of these agents' hours add up to, those before a mark."""
         ...
 
-    def latencies(self, hours: Hours) -> Iterator[Latency]:
-        """Give how long the answered requests of these agents' hours took, to two digits of a millisecond count."""
+    def latencies(self, hours: Hours, *, before: int) -> Iterator[Latency]:
+        """Give how long the answered requests of these agents' hours took, to two digits (ms), those before a mark."""
+        ...
+
+    def recent(
+        self, *, since: int, workspace_id: UUID, month: Month, agent_id: UUID | None = None
+    ) -> Iterator[tuple[date, Slice, Totals]]:
+        """Give what the records of the month add up to that were stored since a mark, by day."""
+        ...
+
+    def recent_latencies(self, *, since: int, agent_id: UUID, month: Month) -> Iterator[tuple[int, int]]:
+        """Give how many of the agent's requests answered since a mark took how long, to two digits (ms)."""
         ...
 
     def days(self) -> tuple[date, date] | None:

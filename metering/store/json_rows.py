@@ -30,8 +30,13 @@ def insert(model: type[Model], rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 @cache
-def statement(vendor: str, model: type[Model], names: tuple[str, ...], also: str = "", value: str = "") -> str:
-    """Return the statement that inserts the columns ``names`` of a JSON array; ``also`` names one that is computed."""
+def statement(
+    vendor: str, model: type[Model], names: tuple[str, ...], *, also: str = "", value: str = "", before: str = ""
+) -> str:
+    """Return the statement that inserts the columns ``names`` of a JSON array.
+
+    ``also`` is a further column, whose ``value`` is SQL; ``before`` goes before the array in the list of sources.
+    """
     fields: list[Any] = [field for field in model._meta.concrete_fields if field.column in names]
     into = ", ".join(f'"{name}"' for name in [*(field.column for field in fields), *filter(None, [also])])
     if vendor == "postgresql":
@@ -43,7 +48,7 @@ def statement(vendor: str, model: type[Model], names: tuple[str, ...], also: str
         # WHERE true: without it SQLite reads an ON CONFLICT that follows as part of a join.
         source = "json_each(%s) WHERE true"
     selected = ", ".join([*values, *filter(None, [value])])
-    return f'INSERT INTO "{model._meta.db_table}" ({into}) SELECT {selected} FROM {source}'  # noqa: S608
+    return f'INSERT INTO "{model._meta.db_table}" ({into}) SELECT {selected} FROM {before}{source}'  # noqa: S608
 
 
 def _extract(field: Any) -> str:

@@ -25,7 +25,7 @@ from metering.models import UsageRecord
 from metering.periods import Month
 from metering.record import Record
 from metering.store import json_rows, sql_sums
-from metering.store.base import AgentUsage, BadRecord, Counted, Hours, Page, StoreUnavailable, Touched
+from metering.store.base import AgentUsage, BadRecord, Counted, Hours, Page, StoreUnavailable
 from metering.totals import BYOKEY, OK, Latency, Slice, Totals
 
 # JSON's \u0000, unless it is a backslash and then some letters: no text column of PostgreSQL holds that character.
@@ -149,21 +149,31 @@ class SqlStore:
         """See :meth:`metering.store.base.Store.mark`."""
         return sql_sums.mark()
 
-    def touched(self, *, since: int, workspace_id: UUID | None = None) -> Touched:
+    def touched(self, *, since: int, before: int) -> Hours:
         """See :meth:`metering.store.base.Store.touched`."""
-        return sql_sums.touched(since=since, workspace_id=workspace_id)
+        return sql_sums.touched(since=since, before=before)
 
     def hours(self, *, day: date) -> Hours:
         """See :meth:`metering.store.base.Store.hours`."""
         return sql_sums.hours(midnight(day), midnight(day) + DAY)
 
-    def slices(self, hours: Hours) -> Iterator[tuple[datetime, Slice, Totals]]:
+    def slices(self, hours: Hours, *, before: int) -> Iterator[tuple[datetime, Slice, Totals]]:
         """See :meth:`metering.store.base.Store.slices`."""
-        return sql_sums.slices(hours)
+        return sql_sums.slices(hours, before=before)
 
-    def latencies(self, hours: Hours) -> Iterator[Latency]:
+    def latencies(self, hours: Hours, *, before: int) -> Iterator[Latency]:
         """See :meth:`metering.store.base.Store.latencies`."""
-        return sql_sums.latencies(hours)
+        return sql_sums.latencies(hours, before=before)
+
+    def recent(
+        self, *, since: int, workspace_id: UUID, month: Month, agent_id: UUID | None = None
+    ) -> Iterator[tuple[date, Slice, Totals]]:
+        """See :meth:`metering.store.base.Store.recent`."""
+        return sql_sums.recent(since=since, workspace_id=workspace_id, month=month, agent_id=agent_id)
+
+    def recent_latencies(self, *, since: int, agent_id: UUID, month: Month) -> Iterator[tuple[int, int]]:
+        """See :meth:`metering.store.base.Store.recent_latencies`."""
+        return sql_sums.recent_latencies(since=since, agent_id=agent_id, month=month)
 
     def days(self) -> tuple[date, date] | None:
         """See :meth:`metering.store.base.Store.days`."""
@@ -248,5 +258,6 @@ def _insist(array: bytes) -> None:
 def _insert(vendor: str) -> str:
     """Return the statement that stores a JSON array of records."""
     names = tuple(field.column for field in UsageRecord._meta.concrete_fields if field.column != STORED)
-    inserted = json_rows.statement(vendor, UsageRecord, names, also=STORED, value=sql_sums.ORDER[vendor])
+    order, held = sql_sums.ORDER[vendor], sql_sums.HELD[vendor]
+    inserted = json_rows.statement(vendor, UsageRecord, names, also=STORED, value=order, before=held)
     return f"{inserted} ON CONFLICT (id) DO NOTHING"

@@ -1,41 +1,39 @@
 """What records in SQLite or PostgreSQL add up to, and which of them are new since somebody last looked.
 
-A record's ``stored`` grows with the order of storing. In PostgreSQL it is the number of the transaction that stored
-it. Transactions end in another order than they begin in, so the mark is the oldest one still under way: whatever it
-holds, and whenever it shows, it is after the mark. In SQLite one writer is at work at a time, so batches are counted.
+A record's ``stored`` grows in the order of storing. In PostgreSQL it is a number of a sequence. Transactions may end
+in another order than they took their numbers in, and what isn't committed can't be seen; so whoever stores holds a
+shared lock, and whoever asks for a mark waits until it has the lock for itself: then all lower numbers are there to
+be seen, or never will be. In SQLite one writer is at work at a time, so batches are counted.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connections
+from django.db import OperationalError, connections, transaction
 from django.db.models import Case, Count, F, IntegerField, Q, QuerySet, Sum, Value, When
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, TruncDate
 
 from metering.models import UsageRecord
-from metering.store.base import Hours, Touched
+from metering.periods import Month
+from metering.store.base import Hours, StoreUnavailable
 from metering.totals import OK, Latency, Slice, Totals
 
 HOUR: Final = timedelta(hours=1)
 AGENTS_AT_ONCE: Final = 1_000  # in one statement
 TABLE: Final = UsageRecord._meta.db_table
 
-# By vendor, as SQL: the number that a batch gets; (the oldest that may still be coming, the first that can't be there).
-ORDER: Final = {
-    "postgresql": "pg_current_xact_id()::text::bigint",
-    "sqlite": f'(SELECT coalesce(max("stored"), 0) + 1 FROM "{TABLE}")',  # noqa: S608
-}
-_MARKS: Final = {
-    "postgresql": """
-        SELECT pg_snapshot_xmin(now)::text::bigint,
-               greatest(pg_snapshot_xmax(now)::text::bigint, pg_current_xact_id_if_assigned()::text::bigint + 1)
-        FROM pg_current_snapshot() AS now""",
-    "sqlite": f'SELECT coalesce(max("stored"), 0) + 1, coalesce(max("stored"), 0) + 1 FROM "{TABLE}"',  # noqa: S608
-}
+LOCK: Final = 0x76746C72  # any number that is ours alone in the database
+LOCKED_AFTER: Final = 2  # seconds to wait at most: those who store wait behind
+SEQUENCE: Final = "metering_usagerecord_order"
+_NEXT_BATCH: Final = f'(SELECT coalesce(max("stored"), 0) + 1 FROM "{TABLE}")'  # noqa: S608
+
+# By vendor, as SQL: the number that a record gets, and what must be held before.
+ORDER: Final = {"postgresql": f"nextval('{SEQUENCE}')", "sqlite": _NEXT_BATCH}
+HELD: Final = {"postgresql": f"(SELECT pg_advisory_xact_lock_shared({LOCK})) AS held, ", "sqlite": ""}
 _HOUR_OF: Final = {
     "postgresql": "date_trunc('hour', \"timestamp\", 'UTC')",
     "sqlite": "substr(\"timestamp\", 1, 13) || ':00:00'",
@@ -52,21 +50,21 @@ _TWO_DIGITS: Final = Case(
 
 def mark() -> int:
     """See :meth:`metering.store.base.Store.mark`."""
-    return _marks()[0]
+    if connections[settings.METER_DATABASE].vendor == "sqlite":
+        return int(_rows(f"SELECT {_NEXT_BATCH}", [])[0][0])
+    try:
+        with transaction.atomic(using=settings.METER_DATABASE):
+            _rows(f"SELECT set_config('lock_timeout', '{LOCKED_AFTER * 1000:.0f}ms', true)", [])
+            _rows(f"SELECT pg_advisory_xact_lock({LOCK})", [])
+            [(last, taken)] = _rows(f"SELECT last_value, is_called FROM {SEQUENCE}", [])  # noqa: S608
+    except OperationalError as error:
+        raise StoreUnavailable("records are being stored, and it takes its time") from error
+    return int(last) + int(taken)
 
 
-def touched(*, since: int, workspace_id: UUID | None) -> Touched:
+def touched(*, since: int, before: int) -> Hours:
     """See :meth:`metering.store.base.Store.touched`."""
-    oldest, end = _marks()
-    values: list[Any]
-    where, values = '"stored" >= %s AND "stored" < %s', [since, end]
-    if since > oldest:
-        # A dump that was restored into another cluster, whose transactions are counted anew: begin again.
-        where, values = "1 = 1", []
-    if workspace_id:
-        where += ' AND "workspace_id" = %s'
-        values.append(workspace_id)
-    return Touched(hours=_hours(where, values), mark=oldest)
+    return _hours('"stored" >= %s AND "stored" < %s', [since, before])
 
 
 def hours(start: datetime, end: datetime) -> Hours:
@@ -74,38 +72,66 @@ def hours(start: datetime, end: datetime) -> Hours:
     return _hours('"timestamp" >= %s AND "timestamp" < %s', [start, end])
 
 
-def slices(hours: Hours) -> Iterator[tuple[datetime, Slice, Totals]]:
+def slices(hours: Hours, *, before: int) -> Iterator[tuple[datetime, Slice, Totals]]:
     """See :meth:`metering.store.base.Store.slices`."""
-    for hour, records in _each_hour(hours):
-        rows: Any = records.values(*Slice._fields).annotate(
-            **{
-                f"sum_{name}": Sum(name)
-                for name in Totals.__slots__
-                if name not in {"requests", "unpriced", "cost_total"}
-            },
-            sum_requests=Count("id"),
-            sum_cost_total=Coalesce(Sum("cost_total"), 0, output_field=UsageRecord._meta.get_field("cost_total")),
-            sum_unpriced=Count("id", filter=Q(cost_total=None)),
-        )
-        for row in rows:
-            key = Slice(**{name: row[name] for name in Slice._fields})
-            yield hour, key, Totals.summed(row)
+    for hour, records in _each_hour(hours, before):
+        for row in _added(records, Slice._fields):
+            yield hour, _slice(row), Totals.summed(row)
 
 
-def latencies(hours: Hours) -> Iterator[Latency]:
+def recent(
+    *, since: int, workspace_id: UUID, month: Month, agent_id: UUID | None
+) -> Iterator[tuple[date, Slice, Totals]]:
+    """See :meth:`metering.store.base.Store.recent`."""
+    records = _recent(since, month).filter(workspace_id=workspace_id)
+    if agent_id:
+        records = records.filter(agent_id=agent_id)
+    for row in _added(records.annotate(day=TruncDate("timestamp")), ("day", *Slice._fields)):
+        yield row["day"], _slice(row), Totals.summed(row)
+
+
+def latencies(hours: Hours, *, before: int) -> Iterator[Latency]:
     """See :meth:`metering.store.base.Store.latencies`."""
-    for hour, records in _each_hour(hours):
-        rows: Any = records.filter(status=OK).values("agent_id", took=_TWO_DIGITS).annotate(requests=Count("id"))
-        for row in rows:
+    for hour, records in _each_hour(hours, before):
+        for row in _took(records, "agent_id"):
             yield Latency(hour=hour, agent_id=row["agent_id"], latency_ms=row["took"], requests=row["requests"])
 
 
-def _each_hour(hours: Hours) -> Iterator[tuple[datetime, "QuerySet[UsageRecord]"]]:
+def recent_latencies(*, since: int, agent_id: UUID, month: Month) -> Iterator[tuple[int, int]]:
+    """See :meth:`metering.store.base.Store.recent_latencies`."""
+    for row in _took(_recent(since, month).filter(agent_id=agent_id)):
+        yield row["took"], row["requests"]
+
+
+def _recent(since: int, month: Month) -> "QuerySet[UsageRecord]":
+    rows = UsageRecord.objects.filter(stored__gte=since, timestamp__gte=month.start, timestamp__lt=month.end)
+    return rows.order_by()
+
+
+def _added(records: "QuerySet[UsageRecord]", by: Sequence[str]) -> Any:
+    plain = [name for name in Totals.__slots__ if name not in {"requests", "unpriced", "cost_total"}]
+    return records.values(*by).annotate(
+        **{f"sum_{name}": Sum(name) for name in plain},
+        sum_requests=Count("id"),
+        sum_cost_total=Coalesce(Sum("cost_total"), 0, output_field=UsageRecord._meta.get_field("cost_total")),
+        sum_unpriced=Count("id", filter=Q(cost_total=None)),
+    )
+
+
+def _took(records: "QuerySet[UsageRecord]", *by: str) -> Any:
+    return records.filter(status=OK).values(*by, took=_TWO_DIGITS).annotate(requests=Count("id"))
+
+
+def _slice(row: Mapping[str, Any]) -> Slice:
+    return Slice(**{name: row[name] for name in Slice._fields})
+
+
+def _each_hour(hours: Hours, before: int) -> Iterator[tuple[datetime, "QuerySet[UsageRecord]"]]:
     for hour, agents in sorted(hours.items()):
         known = sorted(agents)
-        records = UsageRecord.objects.filter(timestamp__gte=hour, timestamp__lt=hour + HOUR).order_by()
+        records = UsageRecord.objects.filter(timestamp__gte=hour, timestamp__lt=hour + HOUR, stored__lt=before)
         for start in range(0, len(known), AGENTS_AT_ONCE):
-            yield hour, records.filter(agent_id__in=known[start : start + AGENTS_AT_ONCE])
+            yield hour, records.order_by().filter(agent_id__in=known[start : start + AGENTS_AT_ONCE])
 
 
 def _hours(where: str, values: list[Any]) -> Hours:
@@ -121,11 +147,6 @@ def _rows(statement: str, values: list[Any]) -> list[tuple[Any, ...]]:
         cursor.execute(statement, [_value(each) for each in values])
         rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
-
-
-def _marks() -> tuple[int, int]:
-    [(oldest, end)] = _rows(_MARKS[connections[settings.METER_DATABASE].vendor], [])
-    return oldest, end
 
 
 def _value(value: Any) -> Any:

@@ -29,7 +29,7 @@ INSERT INTO metering_usagerecord (
 SELECT gen_random_uuid(), ('00000000-0000-7000-8000-00000000000' || n %% 3)::uuid,
     '00000000-0000-7000-8000-0000000000ff', timestamptz '2026-02-16 06:00Z' + n * interval '1 minute', 'openai',
     'gpt-4o-mini', 'byokey', 1250, 380, 416000000, 0, 'chat', 1200, 'ok', 200, 'byokey', false, '[]', 0, 0, 0, '', '',
-    'reported', pg_current_xact_id()::text::bigint
+    'reported', nextval('metering_usagerecord_order')
 FROM generate_series(1, %s) AS n"""
 
 

@@ -165,7 +165,7 @@ def test_the_meter_is_away(program, monkeypatch):
     def away(*_args, **_asked):
         raise StoreUnavailable
 
-    monkeypatch.setattr(SqlStore, "touched", away)
+    monkeypatch.setattr(SqlStore, "recent", away)
     monkeypatch.setattr(SqlStore, "records", away)
     for path in ("usage/", "usage/records/"):
         answer = program.get(path)

@@ -162,7 +162,7 @@ def test_while_the_meter_is_away_the_page_says_so(alex, bot, monkeypatch):
     def away(*_args, **_kwargs):
         raise StoreUnavailable
 
-    monkeypatch.setattr(SqlStore, "touched", away)
+    monkeypatch.setattr(SqlStore, "recent", away)
     monkeypatch.setattr(SqlStore, "records", away)
     assert "nothing is lost" in page(alex.client().get("/usage/"), 503)
     assert "nothing is lost" in page(alex.client().get(f"/usage/{bot.pk}/"), 503)
