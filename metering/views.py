@@ -22,9 +22,9 @@ from metering.forecast import LOOKED_BACK, Forecast, forecast
 from metering.models import Notice, UsageRecord
 from metering.periods import Month
 from metering.record import REQUEST_TYPES
-from metering.report import Name, allowance, report
+from metering.report import Allowance, Name, report
 from metering.store import StoreUnavailable, get_store
-from metering.totals import BYOKEY
+from metering.totals import BYOKEY, Totals
 
 STATUSES: Final[dict[str, Any]] = {
     "ok": _("Answered"),
@@ -83,18 +83,17 @@ def agent(request: HttpRequest, agent_id: UUID) -> HttpResponse:
         parts, latencies = reading.agent_month(workspace_id=found.workspace_id, agent_id=found.pk, month=month)
         page = get_store().records(workspace_id=found.workspace_id, month=month, agent_id=found.pk)
         first = reading.first_month(workspace_id=found.workspace_id)
-        used = reading.month_usage(workspace_id=found.workspace_id, month=month)
     except StoreUnavailable:
         return _away(request)
     seen, terms = details(parts, latencies, month=month, today=now.date()), found.terms_at(month.start)
-    mine = next((each for each in used if each.agent_id == found.pk), None)
-    on_plan = terms is not None or any(key.managed for _day, key in parts)
+    managed = sum((sums for (_day, key), sums in parts.items() if key.managed), Totals())
+    on_plan = terms is not None or bool(managed.requests)
     context = {
         **_months(month, now, first),
         "agent": found,
         "details": seen,
         "on_plan": on_plan,
-        "allowance": allowance(terms.plan, mine) if terms else None,
+        "allowance": Allowance(plan=terms.plan, used=managed.tokens, value=managed.price_total) if terms else None,
         "forecast": _forecasts([found.pk], month, now, managed=on_plan).get(found.pk),
         "statuses": STATUSES_ON_A_PLAN if on_plan else STATUSES,
         "types": TYPES,
