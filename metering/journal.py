@@ -15,9 +15,9 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -38,6 +38,7 @@ LONGEST_PAUSE: Final = 5.0  # seconds between attempts while the store is away
 log = structlog.get_logger(__name__)
 
 Append = Callable[[Sequence[bytes]], int]
+Waiting = list[tuple[bytes, "asyncio.Future[None]"]]
 
 
 class JournalClosed(Exception):
@@ -52,11 +53,13 @@ class Journal:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._append = append
-        self._waiting: deque[tuple[bytes, asyncio.Future[None]]] = deque()
-        self._wake = threading.Event()
+        self._lock = threading.Lock()
+        self._gathering: Waiting = []
+        # What has gathered, batch by batch, and at last None. One put a batch is all that wakes the writing thread.
+        self._batches: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self._taken = self._settled = 0
         self._ship = threading.Event()
         self._closing = threading.Event()
-        self._closed = False
         self.store_failures = 0
         self._threads = [
             threading.Thread(target=target, name=f"journal-{target.__name__}", daemon=True)
@@ -77,56 +80,62 @@ class Journal:
         Raises:
             JournalClosed: after :meth:`close`.
         """
-        if self._closing.is_set():
-            raise JournalClosed
-        done = asyncio.get_running_loop().create_future()
-        waiting = line, done
-        self._waiting.append(waiting)
-        if self._closed:  # meanwhile, by another thread: either its last look has taken this, or nobody ever will
-            with contextlib.suppress(ValueError):
-                self._waiting.remove(waiting)
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+        with self._lock:
+            if self._closing.is_set():
                 raise JournalClosed
-        if not self._wake.is_set():
-            self._wake.set()
+            self._gathering.append((line, done))
+            self._taken += 1
+            first = len(self._gathering) == 1
+        if first:
+            loop.call_later(GATHER_FOR, self._hand_over)
         return done
 
     @property
     def waiting(self) -> int:
         """How many records aren't on disk yet."""
-        return len(self._waiting)
+        return self._taken - self._settled
 
     def close(self, *, within: float = 10.0) -> None:
         """Write what was taken, try for ``within`` seconds to ship it, and stop. What is left stays on disk."""
-        self._closing.set()
-        self._wake.set()
+        with self._lock:
+            self._closing.set()
+        self._hand_over()
+        self._batches.put(None)
         self._ship.set()
         deadline = time.monotonic() + within
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(max(deadline - time.monotonic(), 0.1))
 
+    def _hand_over(self) -> None:
+        """Give the writing thread what has gathered."""
+        with self._lock:
+            batch, self._gathering = self._gathering, []
+            if batch:
+                self._batches.put(batch)
+
     # --- writing --------------------------------------------------------------------------------
 
     def _write_forever(self) -> None:
         segment: Segment | None = None
-        while not self._closed:
-            self._wake.wait(ROTATE_AFTER if segment else None)
-            time.sleep(GATHER_FOR)
-            self._wake.clear()
-            self._closed = self._closing.is_set()  # before the last look at what waits: see write
-            # Taken one by one: popleft is atomic, while the event loop goes on appending.
-            waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
-            if waiting:
-                segment = self._commit(segment, waiting)
-            if segment and (self._closed or segment.due()):
+        batch: Waiting | None = []
+        while batch is not None:
+            try:
+                batch = self._batches.get(timeout=ROTATE_AFTER if segment else None)
+            except queue.Empty:
+                batch = []
+            if batch:
+                segment = self._commit(segment, batch)
+                self._settled += len(batch)
+            if segment and (batch is None or segment.due()):
                 segment.finish()
                 segment = None
                 self._ship.set()
         connections.close_all()
 
-    def _commit(
-        self, segment: "Segment | None", waiting: "list[tuple[bytes, asyncio.Future[None]]]"
-    ) -> "Segment | None":
+    def _commit(self, segment: "Segment | None", waiting: Waiting) -> "Segment | None":
         lines = [line for line, _done in waiting]
         failure: Exception | None = None
         try:
