@@ -7,17 +7,10 @@ import pytest
 from playwright.sync_api import expect
 
 from billing import services
-from metering.store import sql_sums
 from tests.billing.customers import CLOSED, FEBRUARY, came_early, on_plan, use
 from tests.browser.conftest import axe, no_horizontal_scroll
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch):
-    """Don't wait for the transactions of other tests, as in tests.billing."""
-    monkeypatch.setattr(sql_sums, "mark", lambda: sql_sums._marks()[1])
 
 
 def test_from_the_next_invoice_to_a_single_request(live, page, elena, log_in, shot):

@@ -11,4 +11,3 @@ def test_the_doors_are_open_to_everybody_on_any_width(live, page, path, shot):
     no_horizontal_scroll(page)
     axe(page)
     shot(page, path.strip("/").replace("/", "-") or "front")
-

@@ -3,8 +3,9 @@
 import asyncio
 import itertools
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 
@@ -28,7 +29,7 @@ async def run(
     *,
     callers: int = 32,
     until: Callable[[Load], bool],
-    meanwhile: Callable[[Load], Awaitable[None]],
+    meanwhile: Callable[[Load], Coroutine[Any, Any, None]],
 ) -> Load:
     """Let ``callers`` ask, half of it streamed, until ``until`` is true of what they saw; do ``meanwhile`` beside."""
     load = Load()
@@ -59,7 +60,7 @@ async def run(
     return load
 
 
-async def _ask(session: aiohttp.ClientSession, url: str, body: dict, load: Load, *, expected: str) -> None:
+async def _ask(session: aiohttp.ClientSession, url: str, body: dict[str, Any], load: Load, *, expected: str) -> None:
     async with session.post(f"{url}/chat/completions", json=body) as answer:
         text = (await answer.read()).decode()
         if answer.status != 200:
