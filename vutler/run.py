@@ -62,7 +62,8 @@ def choose_environment(var_dir: Path, *, port: int) -> None:
         "VAR_DIR": str(var_dir),
         "HTTPS": "false",
         "SITE_URL": f"http://{HOST}:{port}",
-        "GATEWAY_LOG": "false",  # whoever tries it out looks at the pages, and has a login to read here
+        "GATEWAY_LOG": "false",
+        "LOG_LEVEL": "WARNING",  # whoever tries it out looks at the pages, and has a login to read here
         "ALLOW_PRIVATE_ENDPOINTS": "true",
         "ECHO_BASE_URL": f"http://{HOST}:{port}/echo/v1",
         **kept_secrets(var_dir / "secrets.env"),
