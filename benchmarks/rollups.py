@@ -92,7 +92,7 @@ def measure(millions: list[int], requests: int) -> None:
         while stored < goal:
             insert(MILLION, span=f"{DAYS} days")
             stored += 1
-            rollups.roll_up()
+        rollups.roll_up()
         analyze()
         # What a busy hour leaves: a million new records.
         insert(MILLION, span="1 hour")
