@@ -116,7 +116,8 @@ def echo_server() -> Iterator[EchoServer]:
 
 
 @pytest.fixture
-def echo(echo_server: EchoServer) -> EchoServer:
-    """The echo provider, remembering nothing of other tests."""
+def echo(echo_server: EchoServer) -> Iterator[EchoServer]:
+    """The echo provider, remembering nothing of other tests, nor they anything of this one."""
     echo_server.clear()
-    return echo_server
+    yield echo_server
+    echo_server.clear()

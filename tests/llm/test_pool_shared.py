@@ -3,6 +3,7 @@
 import asyncio
 import os
 import threading
+from uuid import uuid4
 
 import pytest
 
@@ -86,6 +87,11 @@ class Process:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()
+
+
+@pytest.fixture(autouse=True)
+def _nobody_elses_news(monkeypatch):
+    monkeypatch.setattr("llm.announcements.CHANNEL", f"vutler:news:{uuid4().hex}")
 
 
 @pytest.fixture
