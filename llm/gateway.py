@@ -15,6 +15,7 @@ from django.db import Error
 
 from llm import own, tokens
 from llm.answering import OK, Headers, Reply, no_way_left, relay, without
+from llm.assignment import as_asked, assigned
 from llm.client import Answer, Upstream, UpstreamCut
 from llm.errors import (
     AgentNotConfigured,
@@ -38,7 +39,7 @@ from llm.pool import Outcome, Pool, Way
 from llm.providers.base import Outgoing, Target
 from llm.providers.registry import PROVIDERS
 from llm.rate_headers import rate_headers
-from llm.requests import Call, MessagesRequest, Read, read_messages
+from llm.requests import Call, MessagesRequest, Read, read_embeddings, read_messages
 from llm.snapshot import AgentSnapshot, Snapshots
 from metering.journal import Journal, JournalClosed
 from metering.record import REQUEST_TYPES, Record
@@ -113,15 +114,26 @@ class Gateway:
         # Now, rather than in the midst of requests when the first one is cut.
         tokens.load()
 
-    async def complete(self, call: Call, reply: Reply, *, read: Read) -> None:
-        """Answer a request of the dialect that ``read`` reads.
+    async def complete(self, call: Call, reply: Reply, *, read: Read, agent: AgentSnapshot | None = None) -> None:
+        """Answer a request of the dialect that ``read`` reads: as the agent of its token, or as ``agent``.
 
         Raises:
             GatewayError: for everything that keeps an answer from beginning.
         """
-        agent = await self._admit(call)
+        agent = _admitted(agent) if agent else await self._admit(call)
+        session = ""
+        if agent.split and read is not read_embeddings:  # what is compared are models that write
+            agent, session = assigned(agent, call)
         request = read(call, agent.target.model if agent.target else MANAGED_MODEL)
-        exchange = Exchange(request_id=call.id, request_type=_request_type(call.headers), agent=agent, request=request)
+        if agent.replaced:
+            request = as_asked(request, agent)
+        exchange = Exchange(
+            request_id=call.id,
+            request_type=_request_type(call.headers),
+            agent=agent,
+            request=request,
+            session=session,
+        )
         if self._once.concerns(call, exchange):
             async with self._once(call, exchange):
                 last = await self._recorded(call, exchange, reply)
@@ -169,12 +181,7 @@ class Gateway:
         await self._once.close()
 
     async def _admit(self, call: Call) -> AgentSnapshot:
-        agent = await self._snapshots.get(call.token)
-        if agent.paused:
-            raise AgentPaused("This agent is paused. Its owner can resume it in the agent's settings.")
-        if agent.target is None and agent.plan is None:
-            raise AgentNotConfigured("This agent has no provider key and no plan yet. Add one in its settings.")
-        return agent
+        return _admitted(await self._snapshots.get(call.token))
 
     async def _looked_up(self, target: Target, outgoing: Outgoing, *, method: str = "POST") -> "Found":
         """Ask something of the provider that costs nothing, and so leaves no record."""
@@ -242,7 +249,7 @@ class Gateway:
         if agent.plan is None:
             return ()
         try:
-            return await self._pool.ways(tier=agent.plan.tier, workspace_id=agent.workspace_id)
+            return await self._pool.ways(tier=agent.routes or agent.plan.tier, workspace_id=agent.workspace_id)
         except Error:
             raise ServiceUnavailable("We can't look up a way to answer right now. Try again in a moment.") from None
 
@@ -308,6 +315,14 @@ class Gateway:
         counted = await self._limits.settle(ask, used=exchange.tokens)
         if counted and self._owners:
             self._owners.counted(exchange.agent, counted)
+
+
+def _admitted(agent: AgentSnapshot) -> AgentSnapshot:
+    if agent.paused:
+        raise AgentPaused("This agent is paused. Its owner can resume it in the agent's settings.")
+    if agent.target is None and agent.plan is None:
+        raise AgentNotConfigured("This agent has no provider key and no plan yet. Add one in its settings.")
+    return agent
 
 
 def _until(deadline: float) -> float:

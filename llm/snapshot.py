@@ -24,8 +24,10 @@ from agents.crypto import CannotOpen
 from agents.models import Agent, AgentToken, Mode, ProviderKey
 from agents.models import digest as digest_of
 from agents.plans import month_terms, tier_at
+from agents.plans import plan as plan_of
 from llm.errors import InvalidAgentToken, ServiceUnavailable
 from llm.providers.base import SavedKey, Target
+from llm.split import Split
 from metering.thresholds import limits
 
 FRESH_FOR: Final = 5.0  # seconds
@@ -50,7 +52,10 @@ class PlanSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 class AgentSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """An agent as of a moment ago: on a plan, or with a key of its owner's (``target``), or with neither yet.
 
-    ``backup`` is another key of its owner's, for when the first one's provider fails.
+    ``backup`` is another key of its owner's, for when the first one's provider fails. While an experiment runs,
+    ``split`` says which of its ``arms``, each a snapshot of its own, answers whom. One that answers in the agent's
+    place (see :func:`in_place_of`) may have its ``target``'s model asked whatever the request names (``names_model``),
+    go over another tier's ``routes``, or add ``instructions`` to the system prompt.
     """
 
     agent_id: str
@@ -62,6 +67,32 @@ class AgentSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     plan: PlanSnapshot | None = None
     requests_per_minute: int = 0
     tokens_per_minute: int = 0
+    split: Split | None = None
+    arms: tuple["AgentSnapshot", ...] = ()
+    arm: str = ""
+    names_model: bool = False
+    routes: str = ""
+    instructions: str = ""
+
+    @property
+    def replaced(self) -> bool:
+        """Whether requests are changed before they are asked."""
+        return self.names_model or bool(self.instructions)
+
+
+class Override(msgspec.Struct, frozen=True, kw_only=True):
+    """What answers in place of what an agent has. On its owner's keys: ``key`` (None: the agent's own) and ``model``
+    ("": the one that the request names); on a plan: the routes of ``tier``. ``arm`` is noted in the record."""
+
+    key: ProviderKey | None = None
+    model: str = ""
+    tier: str = ""
+    instructions: str = ""
+    arm: str = ""
+
+
+class CannotOverride(Exception):
+    """It isn't the agent's to be answered so: another workspace's key, a key while on a plan, a plan while on keys."""
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -192,6 +223,56 @@ def snapshot_of(agent: Agent, *, at: datetime) -> AgentSnapshot:
         plan=plan,
         requests_per_minute=pace.requests,
         tokens_per_minute=pace.tokens,
+    )
+
+
+def on_key(snapshot: AgentSnapshot, agent: Agent, key: ProviderKey, *, model: str) -> AgentSnapshot:
+    """Return an agent on its owner's keys as if on another of them, with nothing to fall back on.
+
+    A Managed agent stays as it is: its requests never go out under a customer's key.
+    """
+    if snapshot.plan:
+        return snapshot
+    return msgspec.structs.replace(snapshot, target=_target(agent, key, model=model), backup=None)
+
+
+def on_tier(snapshot: AgentSnapshot, tier: str, *, at: datetime) -> AgentSnapshot:
+    """Return a Managed agent as if another tier answered it. Its allowance and ceiling stay those of its own plan."""
+    if snapshot.plan is None:
+        return snapshot
+    terms = plan_of(tier, on=at.date())
+    plan = msgspec.structs.replace(snapshot.plan, tier=tier, list_per_million=terms.list_per_million)
+    return msgspec.structs.replace(snapshot, plan=plan)
+
+
+def in_place_of(snapshot: AgentSnapshot, agent: Agent, override: Override) -> AgentSnapshot:
+    """Return what answers the agent's requests with an override; give it to ``Gateway.complete``.
+
+    Raises:
+        CannotOverride: when the agent can't be answered so.
+    """
+    if (override.tier and not snapshot.plan) or ((override.key or override.model) and snapshot.plan):
+        raise CannotOverride("on a plan, only other plans can answer; on one's own keys, only keys")
+    target = snapshot.target
+    if override.key:
+        target = _target(agent, override.key, model=override.model or agent.model)
+    elif override.model and target:
+        target = msgspec.structs.replace(target, model=override.model)
+    if target is None and snapshot.plan is None:
+        raise CannotOverride("there is no key to answer with")
+    backup = snapshot.backup
+    if backup and override.model:  # without a model of its own, it was meant for the agent's
+        backup = msgspec.structs.replace(backup, model=backup.model or agent.model)
+    return msgspec.structs.replace(
+        snapshot,
+        target=target,
+        backup=backup,
+        names_model=bool(override.model),
+        routes=override.tier,
+        instructions=override.instructions,
+        arm=override.arm,
+        split=None,
+        arms=(),
     )
 
 
