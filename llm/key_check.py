@@ -22,8 +22,8 @@ from django.utils.translation import gettext_lazy
 
 from agents.catalogue import CUSTOM, Provider, providers
 from agents.crypto import Secret
-from llm import addresses
-from llm.pinned import PinnedTransport
+from metering import addresses
+from metering.pinned import PinnedTransport
 
 Problem = Literal[
     "", "wrong_key", "no_credit", "rate_limited", "wrong_region", "unreachable", "bad_address", "unexpected"

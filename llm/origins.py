@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from llm import addresses
 from llm.errors import UpstreamTimeout, UpstreamUnavailable
+from metering import addresses
 
 GOOD_FOR: Final = 60.0  # seconds until a Custom endpoint's name is looked up, and checked, anew
 LOOK_UP_WITHIN: Final = 10.0  # seconds

@@ -13,10 +13,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from llm import addresses, client, origins, wire
+from llm import client, origins, wire
 from llm.client import Upstream, UpstreamCut, UpstreamStalled
 from llm.errors import UpstreamTimeout, UpstreamUnavailable
 from llm.providers.base import Outgoing
+from metering import addresses
 from tests.llm.raw_server import answering, raw_server, whole
 
 STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"

@@ -1,4 +1,4 @@
-"""Which addresses a customer's Custom endpoint may have, and which one to connect to.
+"""Which addresses a customer's own server may have (a Custom endpoint, a webhook), and which one to connect to.
 
 A name is resolved once, here. Whoever connects uses the address that comes back, so that a DNS answer which
 changes afterwards can't lead inside. Every address of the name must be fit, not only the one that is used.
@@ -108,7 +108,7 @@ def check(url: str, *, allow_private: bool, resolver: Resolver = resolve) -> Pin
     """
     parts, port = _parsed(url)
     if not allow_private and parts.scheme != "https":
-        raise AddressRefused(_("The address must begin with https://, so that your key travels encrypted."))
+        raise AddressRefused(_("The address must begin with https://, so that what is sent there travels encrypted."))
     if not allow_private and port != PORTS["https"] and port < UNPRIVILEGED:
         raise AddressRefused(_("Use the usual port of https, or one from 1024 up."))
     host = _host(parts)
@@ -121,7 +121,7 @@ def check(url: str, *, allow_private: bool, resolver: Resolver = resolve) -> Pin
 
 
 def _parsed(url: str) -> tuple[SplitResult, int]:
-    malformed = AddressRefused(_("This isn't an address we can use. Write it like https://llm.example.com/v1."))
+    malformed = AddressRefused(_("This isn't an address we can use. Write it whole, beginning with https://."))
     # Parsers disagree on backslashes, spaces, control characters and anything beyond ASCII: none is let in.
     if len(url) > LONGEST or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
         raise malformed
@@ -133,7 +133,7 @@ def _parsed(url: str) -> tuple[SplitResult, int]:
     if parts.scheme not in PORTS or not parts.netloc or port == 0:
         raise malformed
     if "@" in parts.netloc:
-        raise AddressRefused(_("Leave the name and password out of the address; paste the key in its own field."))
+        raise AddressRefused(_("Leave the name and password out of the address."))
     if "?" in url or "#" in url:
         raise AddressRefused(_("Leave out what follows ? or # in the address."))
     return parts, port or PORTS[parts.scheme]
@@ -148,7 +148,7 @@ def _host(parts: SplitResult) -> str:
         if _ip(host) is None:
             raise AddressRefused(_("Write the numbers of the address in the usual way, like 203.0.113.7."))
     elif not _NAME.fullmatch(host):
-        raise AddressRefused(_("This isn't the name of a server. Write the address like https://llm.example.com/v1."))
+        raise AddressRefused(_("This isn't the name of a server. Check the spelling of the address."))
     return host
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import httpx2
 
-from llm.addresses import Pinned
+from metering.addresses import Pinned
 
 MOST_BYTES: Final = 8 * 1024 * 1024
 MOST_SECONDS: Final = 20.0

@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 
-from llm.addresses import AddressRefused, Pinned, check, is_public
+from metering.addresses import AddressRefused, Pinned, check, is_public
 
 PUBLIC = "93.184.215.14"
 
