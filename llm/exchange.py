@@ -80,16 +80,20 @@ class Exchange:
         "rate_headers",
         "relay",
         "request",
+        "session",
         "status",
         "target",
         "trouble",
         "usage",
     )
 
-    def __init__(self, *, request_id: str, request_type: str, agent: AgentSnapshot, request: Request) -> None:
+    def __init__(
+        self, *, request_id: str, request_type: str, agent: AgentSnapshot, request: Request, session: str = ""
+    ) -> None:
         self.id = request_id
         self.agent = agent
         self.request = request
+        self.session = session
         self.status: Status = "client_closed"
         self.http_status = 0
         self.provider = ""
@@ -184,8 +188,9 @@ class Exchange:
             cache_write=usage.cache_write,
             reasoning=usage.reasoning,
             price_version=rate.version if rate else "",
-            experiment_arm="",
+            experiment_arm=self.agent.arm,
             provenance=provenance,
+            session=self.session or None,
         )
 
     def _usage(self) -> tuple[Usage, Provenance]:

@@ -2,13 +2,13 @@
 
 import uuid
 
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from agents.catalogue import CUSTOM, providers
-from agents.models import Agent
+from agents.models import Agent, Mode, ProviderKey
 from agents.plans import TIERS
 from agents.sealed import SealedRow
 
@@ -102,3 +102,150 @@ class StaffAlert(models.Model):
 
     def __str__(self) -> str:
         return f"{self.agent}: {self.last_hour:,} tokens in an hour"
+
+
+# --- Experiments ----------------------------------------------------------------------------------------------------
+
+
+class Goal(models.TextChoices):
+    """What an experiment is to make better."""
+
+    COST = "cost", _("Cost")
+    SPEED = "speed", _("Speed")
+    SUCCESS = "success", _("Success")
+    FEEDBACK = "feedback", _("Feedback")
+
+
+class Experiment(models.Model):
+    """Divides an agent's traffic between two to four arms. What an arm is, and its weight, never change.
+
+    An arm is the agent as it is, but for what its row names. The first is what the others are compared with.
+    """
+
+    class Status(models.TextChoices):
+        RUNNING = "running", _("running")
+        PAUSED = "paused", _("paused")
+        ENDED = "ended", _("ended")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="experiments")
+    name = models.CharField(_("name"), max_length=80)
+    goal = models.CharField(max_length=10, choices=Goal, default=Goal.COST)
+    status = models.CharField(max_length=10, choices=Status, default=Status.RUNNING)
+    # Whose keys the agent was on as it began: on another mode, its arms can't answer.
+    mode = models.CharField(max_length=10, choices=Mode)
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    adopted = models.ForeignKey("Arm", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+
+    class Meta:
+        ordering = ["-started_at", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["agent"], condition=~Q(status="ended"), name="one_experiment_an_agent_at_a_time"
+            ),
+            models.CheckConstraint(
+                condition=Q(status="ended", ended_at__isnull=False) | (~Q(status="ended") & Q(ended_at=None)),
+                name="ended_experiment_has_an_end",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended for good."""
+        return self.status == self.Status.ENDED
+
+    def obstacle(self, *, tier: str | None) -> str:
+        """Return what keeps its arms from answering while the agent is on ``tier`` (None: on its owner's keys).
+
+        ``mode``: it began on the other mode. ``key``: a key of its was deleted. ``plan``: an arm is dearer than the
+        plan that is paid for. Empty: nothing does.
+        """
+        if (self.mode == Mode.MANAGED) != bool(tier):
+            return "mode"
+        arms = self.arms.all()
+        if any(arm.key_name and arm.key_id is None for arm in arms):
+            return "key"
+        return "plan" if any(arm.tier and dearer(arm.tier, than=tier or "") for arm in arms) else ""
+
+
+def dearer(tier: str, *, than: str) -> bool:
+    """Tell whether a tier costs more than another."""
+    return TIERS.index(tier) > TIERS.index(than)
+
+
+class Arm(models.Model):
+    """One side of an experiment: a key of the workspace and a model, a plan, an addition to the system prompt."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="arms")
+    position = models.PositiveSmallIntegerField()
+    name = models.CharField(max_length=80)
+    weight = models.PositiveSmallIntegerField(default=1, validators=[MinValueValidator(1), MaxValueValidator(100)])
+    # ``key_name`` stays when the key is deleted: then the arm can't answer any more, rather than on another key.
+    key = models.ForeignKey(ProviderKey, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    key_name = models.CharField(max_length=120, blank=True)
+    model = models.CharField(max_length=200, blank=True)
+    tier = models.CharField(max_length=10, blank=True)
+    instructions = models.TextField(max_length=4_000, blank=True)
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["experiment", "position"], name="one_arm_a_position"),
+            models.CheckConstraint(condition=Q(weight__gte=1, weight__lte=100), name="arm_weight_in_bounds"),
+            models.CheckConstraint(condition=Q(tier="") | Q(tier__in=TIERS), name="arm_tier_known"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def letter(self) -> str:
+        """A, B, C or D."""
+        return "ABCD"[self.position]
+
+
+class Feedback(models.Model):
+    """What somebody thought of an answer: from 0 (bad) to 1 (good). One a request; the last word counts.
+
+    ``arm`` and ``session`` are its record's, so that results are read without the meter.
+    """
+
+    request_id = models.UUIDField(primary_key=True)
+    agent_id = models.UUIDField()
+    score = models.FloatField(validators=[MinValueValidator(0), MaxValueValidator(1)])
+    label = models.CharField(max_length=40, blank=True)
+    arm = models.CharField(max_length=40, blank=True)
+    session = models.CharField(max_length=16, blank=True)
+    given_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["arm"], condition=Q(arm__gt=""), name="feedback_of_arms"),
+            models.Index(fields=["agent_id", "-given_at"], name="feedback_of_agents"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(score__gte=0, score__lte=1), name="feedback_from_0_to_1"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.request_id}: {self.score:.2f}"
+
+
+class Look(models.Model):
+    """What an experiment's results were at the end of a day (UTC), or at its end; as ``llm.experiments`` writes it."""
+
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="looks")
+    day = models.DateField()
+    results = models.JSONField()
+
+    class Meta:
+        ordering = ["day"]
+        constraints = [models.UniqueConstraint(fields=["experiment", "day"], name="one_look_a_day")]
+
+    def __str__(self) -> str:
+        return f"{self.experiment} on {self.day}"

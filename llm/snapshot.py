@@ -17,6 +17,7 @@ import msgspec
 import structlog
 from django.conf import settings
 from django.db import Error, close_old_connections
+from django.db.models import Prefetch
 from django.utils import timezone
 
 from agents.catalogue import CUSTOM, providers
@@ -26,6 +27,7 @@ from agents.models import digest as digest_of
 from agents.plans import month_terms, tier_at
 from agents.plans import plan as plan_of
 from llm.errors import InvalidAgentToken, ServiceUnavailable
+from llm.models import Arm, Experiment
 from llm.providers.base import SavedKey, Target
 from llm.split import Split
 from metering.thresholds import limits
@@ -35,6 +37,11 @@ PATIENCE: Final = 1.0  # seconds to wait for the database where an older snapsho
 LAST_PATIENCE: Final = 5.0  # seconds to wait where there is none
 NOBODYS_AT_MOST: Final = 10_000  # invalid tokens to remember
 NEVER: Final = float("-inf")
+
+_RUNNING: Final = Prefetch(
+    "agent__experiments",
+    queryset=Experiment.objects.filter(status=Experiment.Status.RUNNING).prefetch_related("arms__key"),
+)
 
 log = structlog.get_logger(__name__)
 
@@ -199,7 +206,7 @@ def load(digest: str) -> AgentSnapshot | None:
     close_old_connections()
     token = (
         AgentToken.objects.select_related("agent__workspace", "agent__provider_key", "agent__backup_key")
-        .prefetch_related("agent__stays")
+        .prefetch_related("agent__stays", _RUNNING)
         .filter(digest=digest, revoked_at=None, agent__deleted_at=None)
         .first()
     )
@@ -207,7 +214,10 @@ def load(digest: str) -> AgentSnapshot | None:
         return None
     with contextlib.suppress(Error):  # a database that can only be read is good enough
         token.touch()
-    return snapshot_of(token.agent, at=timezone.now())
+    agent, snapshot = token.agent, snapshot_of(token.agent, at=timezone.now())
+    for running in agent.experiments.all():  # there is one at most
+        return divided(snapshot, agent, running)
+    return snapshot
 
 
 def snapshot_of(agent: Agent, *, at: datetime) -> AgentSnapshot:
@@ -274,6 +284,25 @@ def in_place_of(snapshot: AgentSnapshot, agent: Agent, override: Override) -> Ag
         split=None,
         arms=(),
     )
+
+
+def divided(snapshot: AgentSnapshot, agent: Agent, experiment: Experiment) -> AgentSnapshot:
+    """Return an agent whose traffic is divided among the arms of an experiment.
+
+    Where one of them can't answer as it is meant to, nothing is divided: the others alone would be no comparison.
+    """
+    if experiment.obstacle(tier=snapshot.plan.tier if snapshot.plan else None):
+        return snapshot
+    try:
+        arms = [(arm.weight, in_place_of(snapshot, agent, _override(arm))) for arm in experiment.arms.all()]
+    except CannotOverride:
+        return snapshot
+    split = Split(experiment_id=str(experiment.pk), weights=tuple(weight for weight, _arm in arms))
+    return msgspec.structs.replace(snapshot, split=split, arms=tuple(arm for _weight, arm in arms))
+
+
+def _override(arm: Arm) -> Override:
+    return Override(key=arm.key, model=arm.model, tier=arm.tier, instructions=arm.instructions, arm=str(arm.pk))
 
 
 def _plan(agent: Agent, *, at: datetime) -> PlanSnapshot | None:

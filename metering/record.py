@@ -66,6 +66,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     price_version: Annotated[str, Meta(max_length=260)]
     experiment_arm: Annotated[str, Meta(max_length=40)]
     provenance: Provenance
+    # Which requests of an experiment belong together: a digest under the experiment's id.
+    session: Annotated[str, Meta(max_length=16)] | None = None
 
 
 def picodollars(amount: Decimal) -> int:
