@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from metering import journal, rollups
+from metering import journal, kept, rollups
 from metering.models import DailyUsage, HourlyLatency, HourlyUsage, MonthlyUsage, UsageRecord
 from metering.periods import Month
 from metering.record import picodollars, utc_text
@@ -105,13 +105,19 @@ def _as_written(value: Any, name: str) -> Any:
 
 def _day(day: date) -> Difference | None:
     store, of_day, before = get_store(), rollups.of_day(day), rollups.watermark().stored
-    hours = {(row.hour, _key(row)): Totals.of(row) for row in HourlyUsage.objects.filter(of_day)}
-    took = {_latency(row): Totals(requests=row.requests) for row in HourlyLatency.objects.filter(of_day)}
-    seen = store.hours(day=day)
+    rows, gone = list(HourlyUsage.objects.filter(of_day)), kept.gone(day)
+    # Of these the records were deleted: that the roll-ups go together is all there is to see.
+    settled = {row.agent_id for row in rows if row.workspace_id in gone}
+    hours = {(row.hour, _key(row)): Totals.of(row) for row in rows}
+    took = {
+        _latency(row): Totals(requests=row.requests)
+        for row in HourlyLatency.objects.filter(of_day).exclude(agent_id__in=settled)
+    }
+    seen = {hour: [agent for agent in agents if agent not in settled] for hour, agents in store.hours(day=day).items()}
     return (
         _first(
             {(hour, key): sums for hour, key, sums in store.slices(seen, before=before)},
-            hours,
+            {of: sums for of, sums in hours.items() if of[1].agent_id not in settled},
             say=lambda of: f"hour {of[0]:%Y-%m-%d %H}:00 of {_say(of[1])}",
             source="the records",
         )

@@ -176,6 +176,16 @@ class Watermark(models.Model):
         return f"up to {self.stored}"
 
 
+class KeptSince(models.Model):
+    """From when on a workspace's records are still there. What was before is in the roll-ups alone."""
+
+    workspace_id = models.UUIDField(primary_key=True)
+    since = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.workspace_id} since {self.since:%Y-%m-%d}"
+
+
 # --- Notices -------------------------------------------------------------------------------------------------------
 
 

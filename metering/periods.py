@@ -49,6 +49,10 @@ class Month:
         """Return the month before."""
         return self._shifted(-1)
 
+    def back(self, months: int) -> Self:
+        """Return the month so many months before."""
+        return self._shifted(-months)
+
     def _shifted(self, by: int) -> Self:
         year, zero_based = divmod(self.year * 12 + self.number - 1 + by, 12)
         return type(self)(year, zero_based + 1)

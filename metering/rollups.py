@@ -6,7 +6,7 @@ moves the watermark. Roll-ups hold the records stored before it and no other, wh
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
@@ -16,7 +16,8 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q, QuerySet, Sum
 
-from metering.models import DailyUsage, HourlyLatency, HourlyUsage, MonthlyUsage, Watermark
+from metering import kept
+from metering.models import DailyUsage, HourlyLatency, HourlyUsage, KeptSince, MonthlyUsage, Watermark
 from metering.periods import Month
 from metering.store import get_store, json_rows
 from metering.store.base import Hours
@@ -56,6 +57,20 @@ def days_rebuilt() -> Iterator[date]:
         with _alone() as reached:
             _make(day, get_store().hours(day=day), before=reached.stored, instead_of=_forget(day))
         yield day
+
+
+def settle(until: Mapping[UUID, datetime]) -> int:
+    """Make no roll-up again of what is before the workspaces' moments, since its records are about to go.
+
+    Returns how far the roll-ups are: what was stored before that mark is in them.
+    """
+    with _alone() as reached:
+        since = {row.pk: row.since for row in KeptSince.objects.all()}
+        moved = [KeptSince(pk=pk, since=to) for pk, to in until.items() if pk not in since or since[pk] < to]
+        KeptSince.objects.bulk_create(
+            moved, update_conflicts=True, unique_fields=["workspace_id"], update_fields=["since"], batch_size=AT_ONCE
+        )
+        return reached.stored
 
 
 def record_days() -> list[date]:
@@ -98,6 +113,7 @@ def _alone() -> Iterator[Watermark]:
 
 def _make(day: date, hours: Hours, *, before: int, instead_of: Collection[UUID] = ()) -> None:
     """Make these agents' hours of a day again from the records before a mark, the day of theirs, and the month."""
+    hours = still_there(day, hours)
     _make_hours(hours, before)
     agents = sorted({agent for some in hours.values() for agent in some}.union(instead_of))
     for some in _batches(agents):
@@ -105,12 +121,28 @@ def _make(day: date, hours: Hours, *, before: int, instead_of: Collection[UUID] 
         _make_months(Month(day.year, day.month), some)
 
 
+def still_there(day: date, hours: Hours) -> Hours:
+    """Leave out the agents' hours of a day whose records aren't kept any more: their roll-ups are all there is."""
+    gone = kept.gone(day)
+    if not gone:
+        return hours
+    agents = {agent for some in hours.values() for agent in some}
+    rolled = HourlyUsage.objects.filter(of_day(day), agent_id__in=agents, workspace_id__in=gone)
+    settled = set(rolled.values_list("hour", "agent_id"))
+    return {hour: [agent for agent in some if (hour, agent) not in settled] for hour, some in hours.items()}
+
+
 def _forget(day: date) -> set[UUID]:
-    """Take a day's hours away; return whose they were."""
-    agents = set(HourlyUsage.objects.filter(of_day(day)).values_list("agent_id", flat=True).distinct())
-    agents.update(DailyUsage.objects.filter(day=day).values_list("agent_id", flat=True).distinct())
-    HourlyUsage.objects.filter(of_day(day)).delete()
-    HourlyLatency.objects.filter(of_day(day)).delete()
+    """Take a day's hours away, except where they can't be made again; return whose they were."""
+    gone = kept.gone(day)
+    settled = HourlyUsage.objects.filter(of_day(day), workspace_id__in=gone).values_list("agent_id", flat=True)
+    stay = set(settled.distinct()) if gone else set()
+    hours = HourlyUsage.objects.filter(of_day(day)).exclude(agent_id__in=stay)
+    agents = set(hours.values_list("agent_id", flat=True).distinct())
+    days = DailyUsage.objects.filter(day=day).exclude(agent_id__in=stay)
+    agents.update(days.values_list("agent_id", flat=True).distinct())
+    hours.delete()
+    HourlyLatency.objects.filter(of_day(day)).exclude(agent_id__in=stay).delete()
     return agents
 
 

@@ -164,6 +164,36 @@ class Store(Protocol):
         """Return those of the records that are there."""
         ...
 
+    # --- for retention ---------------------------------------------------------------------------
+
+    def forget(self, *, workspace_id: UUID, until: datetime, before: int) -> int:
+        """Delete some of the workspace's records from before a moment that were stored before a mark, the oldest first.
+
+        Returns how many, which is bounded; 0 when none are left.
+
+        Raises:
+            StoreUnavailable: when the database is away.
+        """
+        ...
+
+    def forget_months(self, *, until: datetime, before: int) -> int:
+        """Delete everybody's months before a moment at one go, where the store keeps each month by itself.
+
+        A month that holds a record stored after the mark stays for another time. Returns how many months went.
+
+        Raises:
+            StoreUnavailable: when the database is away.
+        """
+        ...
+
+    def make_room(self, *, at: datetime) -> None:
+        """Make ready for the records of this month and the next ones, where the store keeps each month by itself.
+
+        Raises:
+            StoreUnavailable: when the database is away. Records are stored all the same.
+        """
+        ...
+
     # --- for invoices ---------------------------------------------------------------------------
 
     def counted(self, *, agent_ids: Collection[UUID], month: Month, before: int | None = None) -> Iterator[Counted]:

@@ -24,15 +24,19 @@ from django.db.models.functions import Coalesce, TruncMonth
 from metering.models import UsageRecord
 from metering.periods import Month
 from metering.record import Record
-from metering.store import json_rows, sql_sums
+from metering.store import json_rows, sql_months, sql_sums
 from metering.store.base import AgentUsage, BadRecord, Counted, Hours, Page, StoreUnavailable
 from metering.totals import BYOKEY, OK, Latency, Slice, Totals
 
-# JSON's \u0000, unless it is a backslash and then some letters: no text column of PostgreSQL holds that character.
 STORED: Final = "stored"
+# A key of a table in partitions has to hold what it is divided by. A record's id and moment are written down together,
+# once, so they come together however often it is shipped.
+UNIQUE: Final = {"postgresql": '"id", "timestamp"', "sqlite": '"id"'}
+# JSON's \u0000, unless it is a backslash and then some letters: no text column of PostgreSQL holds that character.
 NUL: Final = re.compile(rb"(?<!\\)(\\\\)*\\u0000")
 
 DAY: Final = timedelta(days=1)
+FORGOTTEN_AT_ONCE: Final = 5_000  # records, so that nobody waits long for the locks
 
 _read_records = msgspec.json.Decoder(list[Record]).decode
 
@@ -184,6 +188,26 @@ class SqlStore:
         """See :meth:`metering.store.base.Store.find`."""
         return list(UsageRecord.objects.filter(id__in=ids).order_by())
 
+    def forget(self, *, workspace_id: UUID, until: datetime, before: int) -> int:
+        """See :meth:`metering.store.base.Store.forget`."""
+        old = UsageRecord.objects.filter(workspace_id=workspace_id, timestamp__lt=until, stored__lt=before)
+        try:
+            # As far as the last one of a batch, in the order of an index: no list of ids to look up one by one.
+            times = old.order_by("timestamp", "id").values_list("timestamp", flat=True)
+            last = times[FORGOTTEN_AT_ONCE - 1 : FORGOTTEN_AT_ONCE].first()
+            some = old if last is None else old.filter(timestamp__lte=last)
+            return some.order_by().delete()[0]
+        except Error as error:
+            raise StoreUnavailable(type(error).__name__) from None
+
+    def forget_months(self, *, until: datetime, before: int) -> int:
+        """See :meth:`metering.store.base.Store.forget_months`."""
+        return sql_months.drop(until=until, before=before)
+
+    def make_room(self, *, at: datetime) -> None:
+        """See :meth:`metering.store.base.Store.make_room`."""
+        sql_months.make_room(at=at)
+
     def counted(self, *, agent_ids: Collection[UUID], month: Month, before: int | None = None) -> Iterator[Counted]:
         """See :meth:`metering.store.base.Store.counted`."""
         rows = UsageRecord.objects.filter(
@@ -260,4 +284,4 @@ def _insert(vendor: str) -> str:
     names = tuple(field.column for field in UsageRecord._meta.concrete_fields if field.column != STORED)
     order, held = sql_sums.ORDER[vendor], sql_sums.HELD[vendor]
     inserted = json_rows.statement(vendor, UsageRecord, names, also=STORED, value=order, before=held)
-    return f"{inserted} ON CONFLICT (id) DO NOTHING"
+    return f"{inserted} ON CONFLICT ({UNIQUE[vendor]}) DO NOTHING"

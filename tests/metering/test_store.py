@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -365,3 +366,33 @@ def test_a_cursor_that_no_page_gave_is_refused(store, inside):
     for cursor in (base64.urlsafe_b64encode(inside.encode()).decode() or "x", inside or "é"):
         with pytest.raises(ValueError, match="none of ours"):
             store.records(workspace_id=WORKSPACE, cursor=cursor)
+
+
+# --- Forgetting -----------------------------------------------------------------------------------
+
+MARCH = datetime(2026, 3, 1, tzinfo=UTC)
+LATER = 2**62  # than any mark
+
+
+def moments(store: SqlStore, agent: Agent) -> list[datetime]:
+    return [each.timestamp for each in reversed(store.records(workspace_id=agent.workspace_id).records)]
+
+
+def test_the_oldest_of_a_workspace_go_first_and_a_few_at_a_time(store, monkeypatch):
+    monkeypatch.setattr("metering.store.sql.FORGOTTEN_AT_ONCE", 2)
+    days = [NOON + timedelta(days=number) for number in range(3)]
+    store.append(written(*(record(BOT, at=day) for day in (days[2], days[0], MARCH, days[1]))))
+    store.append(written(record(STRANGERS_BOT, at=NOON)))
+    forget = partial(store.forget, workspace_id=WORKSPACE, until=MARCH, before=LATER)
+    assert forget() == 2
+    assert moments(store, BOT) == [days[2], MARCH]
+    assert (forget(), forget()) == (1, 0)
+    assert (moments(store, BOT), moments(store, STRANGERS_BOT)) == ([MARCH], [NOON])
+
+
+def test_what_was_stored_after_a_mark_is_not_forgotten(store):
+    store.append(written(record(BOT, at=NOON)))
+    mark = store.mark()
+    store.append(written(record(BOT, at=NOON + timedelta(seconds=1))))
+    assert store.forget(workspace_id=WORKSPACE, until=MARCH, before=mark) == 1
+    assert moments(store, BOT) == [NOON + timedelta(seconds=1)]

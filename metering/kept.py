@@ -1,0 +1,20 @@
+"""Whose records are no longer kept. What they came to stays in the roll-ups, which can't be made again from then on."""
+
+from collections.abc import Collection
+from datetime import UTC, date, datetime, time
+from uuid import UUID
+
+from metering.models import KeptSince
+
+
+def kept_since(workspace_id: UUID) -> datetime | None:
+    """Return from when on the workspace's records are there, or None where none were deleted yet."""
+    return KeptSince.objects.filter(pk=workspace_id).values_list("since", flat=True).first()
+
+
+def gone(day: date, *, of: Collection[UUID] | None = None) -> set[UUID]:
+    """Return the workspaces, or those ``of`` some, whose records of a day (UTC) aren't kept any more."""
+    later = KeptSince.objects.filter(since__gt=datetime.combine(day, time(), UTC))
+    if of is not None:
+        later = later.filter(pk__in=of)
+    return set(later.values_list("pk", flat=True))

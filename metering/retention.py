@@ -1,0 +1,27 @@
+"""Deleting old records, while what they came to stays."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from uuid import UUID
+
+from metering import rollups
+from metering.store import get_store
+
+
+def forgotten(until: Mapping[UUID, datetime]) -> Iterator[int]:
+    """Delete each workspace's records from before its moment (the first instant of a day), giving how many each time.
+
+    Whole months go at once where nobody named keeps them. Whoever is killed on the way leaves the rest for next time.
+
+    Raises:
+        StoreUnavailable: when the meter's database is away.
+    """
+    rollups.roll_up()
+    if not until:
+        return
+    mark = rollups.settle(until)
+    store = get_store()
+    store.forget_months(until=min(until.values()), before=mark)
+    for workspace_id, moment in until.items():
+        while deleted := store.forget(workspace_id=workspace_id, until=moment, before=mark):
+            yield deleted
