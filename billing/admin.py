@@ -19,7 +19,7 @@ from unfold.decorators import action, display
 from agents.admin import Operated, ReadOnly
 from agents.models import User
 from billing import services
-from billing.documents import files
+from billing.documents import e_invoice, files
 from billing.documents.content import money
 from billing.invoicing import NOTHING
 from billing.models import (
@@ -94,7 +94,7 @@ class InvoiceAdmin(Operated, ModelAdmin):  # type: ignore[misc]
     search_help_text = gettext_lazy("Number, workspace, or id")
     fields = (
         *("workspace", "number", "status", "period_start", "period_end", "currency", "subtotal", "tax", "total"),
-        *("made_out_to", "finalized_at", "due_at", "paid_at", "closed_at", "mailed_at"),
+        *("made_out_to", "for_programs", "finalized_at", "due_at", "paid_at", "closed_at", "mailed_at"),
     )
     inlines = (LinesInline, CreditNotesInline)
     actions = ("sum_up", "issue", "paid", "export_xlsx")
@@ -106,6 +106,13 @@ class InvoiceAdmin(Operated, ModelAdmin):  # type: ignore[misc]
         buyer = invoice.snapshot["buyer"]
         parts = (*buyer["address"].splitlines(), buyer["country"], buyer["vat_number"], buyer["email"])
         return ", ".join(filter(None, (buyer["name"], *parts)))
+
+    @admin.display(description=gettext_lazy("e-invoice"))
+    def for_programs(self, invoice: Invoice) -> str:
+        """Return whether the PDF has Factur-X inside, and if not, why."""
+        if missing := e_invoice.lacks(invoice):
+            return _("No: %(missing)s isn't known.") % {"missing": ", ".join(missing)}
+        return _("In the PDF: Factur-X, EN 16931") if e_invoice.of_invoice(invoice) else _("No")
 
     @admin.display(description=gettext_lazy("month"), ordering="period_start")
     def of_month(self, invoice: Invoice) -> str:

@@ -32,7 +32,9 @@ ADMINS: list[str] = env.list("ADMINS", default=[])  # who looks after all this
 SELLER: dict[str, str] = {
     "name": env.str("SELLER_NAME", default="Vutler"),
     "address": env.str("SELLER_ADDRESS", default="", multiline=True),
+    "country": env.str("SELLER_COUNTRY", default="").upper(),
     "vat_number": env.str("SELLER_VAT_NUMBER", default=""),
+    "registration": env.str("SELLER_REGISTRATION", default=""),
     "email": env.str("SELLER_EMAIL", default="billing@localhost"),
 }
 

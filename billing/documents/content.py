@@ -10,6 +10,7 @@ from typing import Any, Final
 from babel import Locale
 from django.utils import translation
 from django.utils.formats import date_format, number_format
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -35,10 +36,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """A document in words. ``facts`` and ``sums`` are names with values; the last of ``sums`` is the total."""
+    """A document in words, of a day (year, month, day, UTC).
+
+    ``facts`` and ``sums`` are names with values; the last of ``sums`` is the total.
+    """
 
     title: str
     language: str
+    day: dict[str, int]
     seller: dict[str, Any]
     buyer: dict[str, Any]
     facts: list[tuple[str, str]]
@@ -60,6 +65,7 @@ def of_invoice(invoice: Invoice) -> Content:
         return _content(
             invoice,
             title=_("Invoice") if invoice.number else _("Draft of an invoice"),
+            at=invoice.finalized_at or invoice.created_at,
             facts=_invoice_facts(invoice),
             parts=[(line, line.amount) for line in lines],
             sums=(invoice.subtotal, invoice.tax, invoice.total),
@@ -81,6 +87,7 @@ def of_credit_note(note: CreditNote) -> Content:
         return _content(
             invoice,
             title=_("Credit note"),
+            at=note.issued_at,
             facts=facts,
             parts=parts,
             sums=(-note.subtotal, -note.tax, -note.total),
@@ -105,6 +112,7 @@ def _content(
     invoice: Invoice,
     *,
     title: str,
+    at: datetime,
     facts: list[tuple[str, str]],
     parts: Sequence[tuple[InvoiceLine, Decimal]],
     sums: tuple[Decimal, Decimal, Decimal],
@@ -115,11 +123,13 @@ def _content(
     subtotal, tax, total = sums
     taxed = [(_tax_name(invoice), money(tax))] if tax or invoice.tax_ppm else []
     before = [(_("Subtotal"), money(subtotal)), *taxed] if taxed else []
+    seller, buyer = invoice.snapshot["seller"], invoice.snapshot["buyer"]
     return Content(
         title=title,
         language=invoice.snapshot["language"],
-        seller=invoice.snapshot["seller"],
-        buyer=invoice.snapshot["buyer"] | {"country": country_name(invoice.snapshot["buyer"]["country"])},
+        day={"year": at.year, "month": at.month, "day": at.day},
+        seller={"registration": "", **seller, "country": country_name(seller.get("country", ""))},
+        buyer={**buyer, "country": country_name(buyer["country"])},
         facts=facts,
         rows=_by_plan(parts) if many else [_row(line, amount) for line, amount in parts],
         detail=[_row(line, amount) for line, amount in parts if line.agent_id] if many else [],
@@ -132,7 +142,8 @@ def _content(
             "price": _("Price"),
             "amount": _("Amount"),
             "detail": _("Detail by agent"),
-            "vat": _("VAT number"),
+            "vat": capfirst(_("VAT number")),
+            "registration": _("Registration"),
             "page": _("Page"),
             "of": _("of"),
         },
@@ -173,7 +184,8 @@ def _tax_name(invoice: Invoice) -> str:
 
 
 def _row(line: InvoiceLine, amount: Decimal) -> Row:
-    metered = line.kind in METERED
+    # A credit note over part of a line isn't over all of its tokens.
+    metered = line.kind in METERED and abs(amount) == line.amount
     return Row(
         text=line.description,
         quantity=number_format(line.quantity, force_grouping=True) if metered else "",
@@ -187,7 +199,10 @@ def _by_plan(parts: Iterable[tuple[InvoiceLine, Decimal]]) -> list[Row]:
     groups: dict[tuple[str, str], list[tuple[InvoiceLine, Decimal]]] = defaultdict(list)
     for line, amount in parts:
         groups[line.kind, line.tier or str(line.pk)].append((line, amount))
-    return [_group(kind, members) for (kind, _tier), members in groups.items()]
+    # What lies beyond a plan comes after the plan.
+    plans = list(dict.fromkeys(tier for _kind, tier in groups))
+    together = sorted(groups, key=lambda group: plans.index(group[1]))
+    return [_group(kind, groups[kind, tier]) for kind, tier in together]
 
 
 def _group(kind: str, members: Sequence[tuple[InvoiceLine, Decimal]]) -> Row:
