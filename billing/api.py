@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.http import HttpResponse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -16,6 +17,7 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
+from rest_framework.views import APIView
 
 from agents.access import member_of
 from agents.authentication import Caller, InWorkspace, caller_of
@@ -24,7 +26,8 @@ from agents.pagination import NewestFirst
 from billing import evidence
 from billing.documents import files
 from billing.models import Invoice, InvoiceLine
-from billing.serializers import InvoiceSerializer, WholeInvoiceSerializer
+from billing.serializers import InvoiceSerializer, WhatIfSerializer, WholeInvoiceSerializer
+from billing.what_if import what_if
 from metering.api import MeterAway
 from metering.serializers import RecordPageSerializer
 from metering.store import StoreUnavailable
@@ -112,6 +115,31 @@ class InvoiceCsv(OfWorkspace):
     def get(self, request: Request, *_args: Any, **_kwargs: Any) -> HttpResponse:  # noqa: ARG002
         """Answer with the file."""
         return files.invoice_csv(self.get_object())
+
+
+class WhatIf(APIView):
+    """What the last months would have come to on each plan and on one's own key, in USD before tax.
+
+    Reckoned as invoices are, of the last three months that are over; of an agent that wasn't in use before, of the
+    current one so far. Plans differ in quality, not only in volume: `verdict` tells what costs less and does less
+    (`less_for_less`) from what costs less and doesn't (`less`).
+    """
+
+    @extend_schema(
+        tags=["invoices"],
+        parameters=[OpenApiParameter("agent", OpenApiTypes.UUID, description="Only this agent.")],
+        responses=WhatIfSerializer,
+    )
+    def get(self, request: Request) -> Response:
+        """Answer with each agent that was in use."""
+        workspace, asked = caller_of(request).workspace, request.query_params.get("agent")
+        mine = workspace.agents.living().order_by("name", "pk").prefetch_related("stays")
+        agents = [get_object_or_404(mine, pk=asked)] if asked else list(mine)
+        try:
+            replays = what_if(workspace, agents, at=timezone.now())
+        except StoreUnavailable:
+            raise MeterAway from None
+        return Response(WhatIfSerializer({"agents": replays}).data)
 
 
 class LineRecords(OfWorkspace):

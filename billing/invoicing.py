@@ -7,12 +7,13 @@ computed once a rate on their sum.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from agents.plans import CENT, Plan, Terms
+from agents.plans import CENT, History, Plan, Terms, month_terms
 
 NOTHING: Final = Decimal("0.00")
 PERCENT: Final = 100
@@ -98,6 +99,12 @@ class Draft:
     def total(self) -> Decimal:
         """What there is to pay."""
         return self.subtotal + self.tax
+
+
+def agent_month(*, agent_id: UUID, name: str, history: History, month: datetime, tokens: int) -> AgentMonth | None:
+    """Return the month (that of a moment) of an agent that was on these plans; None where it was on none."""
+    terms = month_terms(history, month=month)
+    return AgentMonth(agent_id=agent_id, name=name, terms=terms, tokens=tokens) if terms else None
 
 
 def draft(

@@ -13,10 +13,9 @@ from uuid import UUID
 from django.db.models import Max, Min, Q, Sum
 
 from agents.models import Agent, Workspace
-from agents.plans import month_terms
 from billing import evidence, invoicing
 from billing.evidence import Evidence
-from billing.invoicing import AgentMonth, Draft, Hosting, Kind, LateMonth
+from billing.invoicing import AgentMonth, Draft, Hosting, Kind, LateMonth, agent_month
 from billing.models import (
     USUAL_HOSTING,
     BillingProfile,
@@ -90,11 +89,13 @@ def _agent_months(
     found = evidence.gather([agent.pk for agent in agents], month=month, before=before)
     months: dict[UUID, list[AgentMonth]] = defaultdict(list)
     for agent in agents:
-        if terms := month_terms(agent.history(), month=month.start):
-            tokens = found.get(agent.pk, evidence.NONE).tokens
-            each = AgentMonth(agent_id=agent.pk, name=agent.name, terms=terms, tokens=tokens)
+        if each := _month_of(agent, month, tokens=found.get(agent.pk, evidence.NONE).tokens):
             months[agent.workspace_id].append(each)
     return months, {(agent_id, str(month)): each for agent_id, each in found.items()}
+
+
+def _month_of(agent: Agent, month: Month, *, tokens: int) -> AgentMonth | None:
+    return agent_month(agent_id=agent.pk, name=agent.name, history=agent.history(), month=month.start, tokens=tokens)
 
 
 # --- What came late -----------------------------------------------------------------------------
@@ -109,9 +110,8 @@ def _late_months(ids: Collection[UUID], month: Month, *, before: int) -> tuple[d
         behind |= {(agent_id, str(earlier)): each for agent_id, each in found.items()}
         invoiced = _invoiced(agent_ids, earlier)
         for agent in Agent.objects.filter(pk__in=agent_ids).order_by("created_at", "pk").prefetch_related("stays"):
-            terms = month_terms(agent.history(), month=earlier.start)
-            if terms and agent.pk in found and agent.pk in invoiced:
-                now = AgentMonth(agent_id=agent.pk, name=agent.name, terms=terms, tokens=found[agent.pk].tokens)
+            now = _month_of(agent, earlier, tokens=found[agent.pk].tokens) if agent.pk in found else None
+            if now and agent.pk in invoiced:
                 tokens, amount = invoiced[agent.pk]
                 late[agent.workspace_id].append(
                     LateMonth(month=str(earlier), agent=now, invoiced_tokens=tokens, invoiced=amount)

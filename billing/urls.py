@@ -8,6 +8,7 @@ app_name = "billing"
 
 urlpatterns = [
     path("billing/", views.billing, name="billing"),
+    path("billing/what-if/", views.what_if, name="what_if"),
     path("billing/details/", views.details, name="details"),
     path("billing/invoices/<uuid:invoice_id>/", views.invoice, name="invoice"),
     path("billing/invoices/<uuid:invoice_id>/pdf/", views.pdf, name="pdf"),

@@ -1,8 +1,10 @@
 """The pages of invoices: what the next one will be, those that are there, and what is behind them."""
 
+from typing import Final
 from uuid import UUID
 
 from django.contrib import messages
+from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -10,13 +12,16 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
-from agents.access import manages_billing, member_of
+from agents.access import in_workspace, manages_billing, member_of
 from billing import evidence, rating, services, snapshots
+from billing import what_if as comparing
 from billing.documents import files
 from billing.forms import BillingForm
 from billing.models import CreditNote, Invoice, InvoiceLine
 from metering.periods import Month
 from metering.store import StoreUnavailable
+
+AGENTS_A_PAGE: Final = 20
 
 
 @require_GET
@@ -37,6 +42,22 @@ def billing(request: HttpRequest) -> HttpResponse:
         "invoices": Invoice.objects.filter(workspace=workspace).prefetch_related("credit_notes"),
     }
     return render(request, "billing/billing.html", context)
+
+
+@require_GET
+@in_workspace
+def what_if(request: HttpRequest) -> HttpResponse:
+    """Show what the last months would have come to on each plan: of one agent, or of all, some a page."""
+    workspace = member_of(request).workspace
+    mine = workspace.agents.living().order_by("name", "pk").prefetch_related("stays")
+    asked = request.GET.get("agent")
+    agent = get_object_or_404(mine, pk=_uuid(asked)) if asked else None
+    page = Paginator([agent] if agent else mine, AGENTS_A_PAGE).get_page(request.GET.get("page"))
+    try:
+        replays = comparing.what_if(workspace, list(page), at=timezone.now())
+    except StoreUnavailable:
+        return render(request, "metering/away.html", status=503)
+    return render(request, "billing/what_if.html", {"agent": agent, "page": page, "replays": replays})
 
 
 @manages_billing
@@ -97,6 +118,13 @@ def credit_note(request: HttpRequest, note_id: UUID) -> HttpResponse:
     """Give a credit note as PDF."""
     note = get_object_or_404(CreditNote, pk=note_id, invoice__workspace=member_of(request).workspace)
     return files.credit_note_pdf(note)
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Http404 from None
 
 
 def _invoice(request: HttpRequest, invoice_id: UUID) -> Invoice:

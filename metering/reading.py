@@ -4,9 +4,10 @@ So a record shows at once, and a page takes as long with a hundred million recor
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import chain
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from metering.periods import Month
 from metering.rollups import watermark
 from metering.store import get_store
 from metering.store.base import AgentUsage, StoreUnavailable
-from metering.totals import BYOKEY, Slice, Totals
+from metering.totals import BYOKEY, Modes, Slice, Totals
 
 T = TypeVar("T")
 
@@ -62,6 +63,27 @@ def daily_tokens(*, agent_ids: Collection[UUID], since: date, managed: bool) -> 
     except Error as error:
         raise StoreUnavailable(type(error).__name__) from None
     return days
+
+
+def months_by_mode(
+    *, workspace_id: UUID, agent_ids: Collection[UUID], months: Collection[Month]
+) -> dict[UUID, dict[Month, Modes]]:
+    """Return what these agents of the workspace used in each of the months, those with records only.
+
+    Raises:
+        StoreUnavailable: when the meter's database is away.
+    """
+
+    def look(since: int) -> dict[UUID, dict[Month, Modes]]:
+        found: dict[UUID, dict[Month, Modes]] = defaultdict(dict)
+        for month in months:
+            recent = get_store().recent(since=since, workspace_id=workspace_id, month=month)
+            late = ((key.agent_id, key.tier, sums) for _day, key, sums in recent if key.agent_id in agent_ids)
+            for agent_id, tier, sums in chain(_by_tier(agent_ids, month), late):
+                found[agent_id][month] = found[agent_id].get(month, Modes()).plus(sums, tier=tier)
+        return found
+
+    return _whole(look)
 
 
 def first_month(*, workspace_id: UUID) -> Month | None:
@@ -152,6 +174,13 @@ def _months(workspace_id: UUID, month: Month) -> "defaultdict[UUID, _Month]":
             sums=Totals.of(row), failed=row.failed, managed_tokens=row.managed_tokens, providers=set(row.providers)
         )
     return months
+
+
+def _by_tier(agent_ids: Collection[UUID], month: Month) -> Iterator[tuple[UUID, str, Totals]]:
+    days = DailyUsage.objects.filter(agent_id__in=agent_ids, day__gte=month.start.date(), day__lt=month.end.date())
+    sums = {f"sum_{name}": Sum(name) for name in Totals.__slots__}
+    for row in days.order_by().values("agent_id", "tier").annotate(**sums):
+        yield row["agent_id"], row["tier"], Totals.summed(row)
 
 
 def _parts(agent_id: UUID, month: Month) -> Parts:

@@ -1,7 +1,7 @@
 """What usage adds up to, and of what. Plain arithmetic."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple, Self
@@ -83,6 +83,20 @@ class Totals:
     def columns(self) -> dict[str, Any]:
         """Return them as columns hold them: a provider that claims absurd counts mustn't stop the adding of others."""
         return {name: min(getattr(self, name), LARGEST_USD if name in MONEY else LARGEST) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Modes:
+    """What an agent used on plans, and what on its owner's key."""
+
+    managed: Totals = field(default_factory=Totals)
+    own: Totals = field(default_factory=Totals)
+
+    def plus(self, sums: Totals, *, tier: str) -> "Modes":
+        """Return it with more, of a tier."""
+        if tier == BYOKEY:
+            return replace(self, own=self.own + sums)
+        return replace(self, managed=self.managed + sums)
 
 
 class Latency(NamedTuple):

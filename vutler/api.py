@@ -28,6 +28,7 @@ urlpatterns = [
     path("tiers/", agents.Tiers.as_view(), name="tiers"),
     path("usage/", metering.Usage.as_view(), name="usage"),
     path("usage/records/", metering.Records.as_view(), name="records"),
+    path("what-if/", billing.WhatIf.as_view(), name="what_if"),
     path("invoices/", billing.Invoices.as_view(), name="invoices"),
     path("invoices/<str:pk>/", billing.OneInvoice.as_view(), name="invoice"),
     path("invoices/<str:pk>/pdf/", billing.InvoicePdf.as_view(), name="invoice_pdf"),

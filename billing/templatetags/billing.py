@@ -1,8 +1,9 @@
 """Money as invoices write it, and where they are in their lives."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from django import template
 
@@ -25,6 +26,18 @@ LOOKS: Final = {
 def money(amount: Decimal) -> str:
     """Return an amount to the cent: $1,234.50, or −$5.00 for a credit."""
     return _money(amount)
+
+
+@register.filter
+def unsigned(amount: Decimal | None) -> Decimal:
+    """Return an amount without its sign, for words that say which way it goes."""
+    return abs(amount or Decimal())
+
+
+@register.filter
+def at(values: Sequence[Any], number: int) -> Any:
+    """Return the value that stands at a place, from 0."""
+    return values[number]
 
 
 @register.filter
