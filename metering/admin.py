@@ -3,6 +3,7 @@
 import re
 from typing import Any, Final
 
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
@@ -90,6 +91,10 @@ class UsageRecordAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
     show_full_result_count = False
     search_fields = ("id",)
     search_help_text = _("The id of a request, an agent or a workspace")
+
+    def has_view_permission(self, request: HttpRequest, obj: UsageRecord | None = None) -> bool:
+        """Refuse where the records are in MongoDB: the table is empty, or holds what was copied from it."""
+        return not settings.METER_MONGODB_URL and super().has_view_permission(request, obj)
 
     def get_search_results(
         self,

@@ -1,5 +1,7 @@
 """Starts the real Postgres and Redis that the tests run against, before Django reads its settings.
 
+What speaks MongoDB's protocol is started when a test asks for it: few do.
+
 Loaded by ``-p tests.backends``. Under xdist the workers inherit the addresses from the first process, and nothing
 else that they could get in each other's way with.
 Nothing is skipped: where a server can't be started, the run fails and says so.
@@ -10,10 +12,15 @@ import base64
 import importlib.util
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 SYSTEM_POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
@@ -106,6 +113,58 @@ class Redis:
     def stop(self) -> None:
         self._process.terminate()
         self._process.wait(10)
+
+
+class Mongo:
+    """A throw-away server on loopback that speaks MongoDB's wire protocol: SecantusDB, as there is no mongod here."""
+
+    def __init__(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="vutler-mongo-"))
+        self.port = free_port()
+        self.start()
+        atexit.register(self.remove)
+
+    def url(self, database: str) -> str:
+        return f"mongodb://127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> None:
+        program = str(Path(sys.executable).with_name("secantusd-py"))
+        self._process = subprocess.Popen(
+            [program, "--port", str(self.port), "--storage-path", str(self.directory / "data"), "--log-level", "ERROR"],
+            cwd=self.directory,
+            env={**os.environ, "HOME": str(self.directory)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_for_port(self.port)
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(10)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let it hold its connections and answer nothing."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait(10)
+
+    def remove(self) -> None:
+        if self._process.poll() is None:
+            self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+@cache
+def mongodb() -> Mongo:
+    """Return the server that this process's tests share, each with a database of its own."""
+    return Mongo()
 
 
 def redis_program() -> str:

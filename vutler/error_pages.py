@@ -1,5 +1,6 @@
 """Django's page about an error, which it shows with DEBUG and mails to ADMINS: where it broke, not on what."""
 
+import re
 from collections.abc import ItemsView
 from types import FrameType
 from typing import Any
@@ -9,7 +10,14 @@ from django.views.debug import SafeExceptionReporterFilter
 
 
 class QuietReporterFilter(SafeExceptionReporterFilter):
-    """Shows the types of variables and the names of form fields. Keys, tokens and prompts pass through both."""
+    """Shows the types of variables and the names of form fields. Keys, tokens and prompts pass through both.
+
+    Of settings it hides, beside what Django does, the addresses of databases and queues: they hold passwords.
+    """
+
+    hidden_settings = re.compile(
+        f"{SafeExceptionReporterFilter.hidden_settings.pattern}|REDIS_URL|BROKER_URL|MONGODB_URL", re.IGNORECASE
+    )
 
     def is_active(self, request: HttpRequest | None) -> bool:  # noqa: ARG002
         """Filter with DEBUG as well: a page is easily shared."""

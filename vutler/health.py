@@ -12,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from llm import running
+from metering.store import StoreUnavailable
 
 PATIENCE = 2  # seconds for Redis to answer
 OK = "ok"
@@ -38,6 +39,8 @@ def _checks() -> dict[str, Callable[[], str]]:
     checks: dict[str, Callable[[], str]] = {"database": lambda: _database("default"), "journal": _journal}
     if settings.METER_DATABASE != "default":
         checks["meter_database"] = lambda: _database(settings.METER_DATABASE)
+    if settings.METER_MONGODB_URL:
+        checks["meter_database"] = _mongodb
     return checks
 
 
@@ -58,6 +61,16 @@ def _database(alias: str) -> str:
     except Error as error:
         connection.close()
         return f"can't be reached: {type(error).__name__}"
+    return OK
+
+
+def _mongodb() -> str:
+    from metering.store import mongo_client
+
+    try:
+        mongo_client.ping(settings.METER_MONGODB_URL)
+    except StoreUnavailable as error:
+        return f"can't be reached: {error}"
     return OK
 
 

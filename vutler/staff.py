@@ -6,6 +6,7 @@ from typing import Any, Final
 from allauth.account.decorators import secure_admin_login
 from csp.constants import SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from csp.decorators import csp_replace
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -74,7 +75,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:  # noqa: ARG001
         {
             "title": _("Records"),
             "items": [
-                _item(_("Usage"), "bar_chart", "metering_usagerecord"),
+                # Only what is in a table can be listed.
+                *([] if settings.METER_MONGODB_URL else [_item(_("Usage"), "bar_chart", "metering_usagerecord")]),
                 _item(_("Audit trail"), "history", "agents_auditentry"),
                 _item(_("Staff's changes"), "manage_history", "admin_logentry"),
             ],

@@ -70,7 +70,8 @@ class Store(Protocol):
     def append(self, lines: Sequence[bytes]) -> int:
         """Store records given as JSON (``metering.record.Record``); return how many were new.
 
-        A record whose id is there already is left alone. All of a batch is stored, or nothing.
+        A record whose id is there already is left alone. Of a batch with a bad record nothing is stored. Where the
+        database goes away meanwhile, some may be, and the same batch again stores the rest.
 
         Raises:
             StoreUnavailable: when the database is away.

@@ -4,9 +4,6 @@ A batch goes in as one JSON array that the database itself takes apart, so that 
 process next to nothing a record.
 """
 
-import base64
-import binascii
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -15,7 +12,6 @@ from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
-import msgspec
 from django.conf import settings
 from django.db import DataError, Error, IntegrityError, connections
 from django.db.models import Count, Max, Min, Q, Sum
@@ -23,8 +19,7 @@ from django.db.models.functions import Coalesce, TruncMonth
 
 from metering.models import UsageRecord
 from metering.periods import Month
-from metering.record import Record
-from metering.store import json_rows, sql_months, sql_sums
+from metering.store import cursors, json_lines, json_rows, sql_months, sql_sums
 from metering.store.base import AgentUsage, BadRecord, Counted, Hours, Page, StoreUnavailable
 from metering.totals import BYOKEY, OK, Latency, Slice, Totals
 
@@ -32,13 +27,9 @@ STORED: Final = "stored"
 # A key of a table in partitions has to hold what it is divided by. A record's id and moment are written down together,
 # once, so they come together however often it is shipped.
 UNIQUE: Final = {"postgresql": '"id", "timestamp"', "sqlite": '"id"'}
-# JSON's \u0000, unless it is a backslash and then some letters: no text column of PostgreSQL holds that character.
-NUL: Final = re.compile(rb"(?<!\\)(\\\\)*\\u0000")
 
 DAY: Final = timedelta(days=1)
 FORGOTTEN_AT_ONCE: Final = 5_000  # records, so that nobody waits long for the locks
-
-_read_records = msgspec.json.Decoder(list[Record]).decode
 
 
 class SqlStore:
@@ -49,9 +40,9 @@ class SqlStore:
         if not lines:
             return 0
         connection = connections[settings.METER_DATABASE]
-        array = b"[%b]" % b",".join(lines)
+        array = json_lines.array(lines)
         if connection.vendor == "sqlite":
-            _insist(array)
+            json_lines.read(lines)
         try:
             with connection.cursor() as cursor:
                 cursor.execute(_insert(connection.vendor), [array.decode()])
@@ -136,11 +127,11 @@ class SqlStore:
         if before is not None:
             rows = rows.filter(stored__lt=before)
         if cursor:
-            moment, record_id = _read_cursor(cursor)
+            moment, record_id = cursors.read(cursor)
             rows = rows.filter(Q(timestamp__lt=moment) | Q(timestamp=moment, id__lt=record_id))
         found = list(rows.order_by("-timestamp", "-id")[: limit + 1])
         more = len(found) > limit
-        return Page(records=found[:limit], next_cursor=_cursor(found[limit - 1]) if more else None)
+        return Page(records=found[:limit], next_cursor=cursors.after(found[limit - 1]) if more else None)
 
     def first_record_at(self, *, workspace_id: UUID) -> datetime | None:
         """See :meth:`metering.store.base.Store.first_record_at`."""
@@ -251,31 +242,6 @@ def _of_agent(agent_id: UUID, parts: list[dict[str, Any]]) -> AgentUsage:
         managed_tokens=sum(int(part["managed"]) for part in parts),
         providers=tuple(sorted(part["provider"] for part in parts)),
     )
-
-
-def _cursor(record: UsageRecord) -> str:
-    return base64.urlsafe_b64encode(f"{record.timestamp.isoformat()} {record.id}".encode()).decode()
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, UUID]:
-    try:
-        text, record_id = base64.urlsafe_b64decode(cursor.encode()).decode().split(" ")
-        moment = datetime.fromisoformat(text)
-        if moment.utcoffset() == timedelta():
-            return moment, UUID(record_id)
-    except (ValueError, binascii.Error):
-        pass
-    raise ValueError("that cursor is none of ours")
-
-
-def _insist(array: bytes) -> None:
-    """Refuse what PostgreSQL's column types would: SQLite has none, and takes a long text for a number."""
-    try:
-        _read_records(array)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRecord(type(error).__name__) from None
-    if NUL.search(array):
-        raise BadRecord("a NUL character")
 
 
 @cache

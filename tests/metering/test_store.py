@@ -1,4 +1,4 @@
-"""What a store of usage records promises, asked of SQLite and PostgreSQL alike."""
+"""What a store of usage records promises, asked of SQLite, PostgreSQL and MongoDB alike."""
 
 import base64
 import sqlite3
@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import msgspec
 import psycopg
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
 from hypothesis import HealthCheck, given
@@ -22,9 +23,9 @@ from agents.models import Agent
 from metering.models import UsageRecord
 from metering.periods import Month
 from metering.record import Record
-from metering.store import BadRecord, StoreUnavailable
+from metering.store import BadRecord, Store, StoreUnavailable, get_store, mongo_client
 from metering.store.sql import SqlStore
-from tests.backends import Postgres
+from tests.backends import Postgres, mongodb
 from tests.metering.records import record
 
 FEBRUARY = Month(2026, 2)
@@ -47,8 +48,22 @@ def use_meter(alias: str, **different) -> Iterator[None]:
     del connections.databases[alias]
 
 
-@pytest.fixture(scope="module", params=["postgresql", "sqlite"])
+def use_mongodb() -> Iterator[None]:
+    """Keep the meter's records in a MongoDB of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("django.conf.settings.METER_MONGODB_URL", mongodb().url(f"meter_{uuid4().hex}"))
+        yield
+        mongo_client.records(settings.METER_MONGODB_URL).database.client.drop_database(
+            mongo_client.records(settings.METER_MONGODB_URL).database.name
+        )
+        mongo_client.close()
+
+
+@pytest.fixture(scope="module", params=["postgresql", "sqlite", "mongodb"])
 def _meter(request, tmp_path_factory, django_db_setup, django_db_blocker):
+    if request.param == "mongodb":
+        yield from use_mongodb()
+        return
     with django_db_blocker.unblock():
         if request.param == "sqlite":
             file = tmp_path_factory.mktemp("meter") / "meter.sqlite3"
@@ -67,11 +82,14 @@ def _meter(request, tmp_path_factory, django_db_setup, django_db_blocker):
 @pytest.fixture
 def store(_meter, django_db_blocker):
     with django_db_blocker.unblock():
-        yield SqlStore()
+        yield get_store()
         emptied()
 
 
 def emptied() -> None:
+    if settings.METER_MONGODB_URL:
+        mongo_client.records(settings.METER_MONGODB_URL).delete_many({})
+        return
     with connections["meter"].cursor() as cursor:
         cursor.execute(f'DELETE FROM "{UsageRecord._meta.db_table}"')
 
@@ -85,12 +103,12 @@ def altered(**fields) -> bytes:
     return msgspec.json.encode({**msgspec.to_builtins(record(BOT)), **fields})
 
 
-def usage_of(store: SqlStore, agent: Agent, month: Month = FEBRUARY):
+def usage_of(store: Store, agent: Agent, month: Month = FEBRUARY):
     [found] = [each for each in store.usage(workspace_id=agent.workspace_id, month=month) if each.agent_id == agent.pk]
     return found
 
 
-def ids(store: SqlStore, **more) -> list[str]:
+def ids(store: Store, **more) -> list[str]:
     return [str(each.id) for each in store.records(workspace_id=WORKSPACE, **more).records]
 
 
@@ -183,6 +201,10 @@ def test_a_models_name_is_kept_to_the_letter(store, model):
 # --- The store is away ----------------------------------------------------------------------------
 
 
+IN_TABLES = pytest.mark.parametrize("_meter", ["postgresql", "sqlite"], indirect=True)
+
+
+@IN_TABLES
 def test_a_table_that_is_not_there_yet_is_no_fault_of_the_records(store):
     table = UsageRecord._meta.db_table
     with connections["meter"].cursor() as cursor:
@@ -213,6 +235,7 @@ def test_a_server_that_stopped_is_away_and_back_once_it_runs(django_db_setup, dj
     server.remove()
 
 
+@IN_TABLES
 def test_a_table_that_somebody_else_has_locked_is_away_until_it_is_free(store):
     meter = connections["meter"]
     other: Any
@@ -300,10 +323,90 @@ def test_a_month_without_records_is_empty(store):
     assert store.first_record_at(workspace_id=WORKSPACE) is None
 
 
+# --- What is new ----------------------------------------------------------------------------------
+
+ON_A_PLAN = {"mode": "managed", "tier": "economy"}
+SIX = datetime(2026, 2, 16, 18, tzinfo=UTC)
+
+
+def test_what_was_there_at_a_mark_is_told_from_what_came_after(store):
+    assert store.mark() <= store.mark()
+    first, later = record(BOT, at=SIX, **ON_A_PLAN), record(BOT, at=SIX - timedelta(hours=1), **ON_A_PLAN)
+    store.append(written(first, record(BOT, at=SIX)))
+    mark = store.mark()
+    assert store.mark() == mark
+    store.append(written(later, record(OTHER_BOT, at=SIX)))
+    of_bot = {"agent_ids": [BOT.pk], "month": FEBRUARY}
+    assert [str(each.id) for each in store.counted(**of_bot, before=mark)] == [first.id]
+    assert [str(each.id) for each in store.counted(**of_bot)] == sorted([first.id, later.id])
+    assert ids(store, before=mark, managed=True) == [first.id]
+    assert ids(store, managed=True) == [first.id, later.id]
+    assert store.touched(since=0, before=mark) == {SIX: [BOT.pk]}
+    assert store.touched(since=mark, before=store.mark()) == {
+        SIX: [OTHER_BOT.pk],
+        SIX - timedelta(hours=1): [BOT.pk],
+    }
+    [(day, key, sums)] = store.recent(since=mark, workspace_id=WORKSPACE, month=FEBRUARY, agent_id=BOT.pk)
+    assert (day, key.tier, sums.requests, sums.tokens) == (SIX.date(), "economy", 1, 1_630)
+    assert len(list(store.recent(since=mark, workspace_id=WORKSPACE, month=FEBRUARY))) == 2
+    assert list(store.recent_latencies(since=mark, agent_id=BOT.pk, month=FEBRUARY)) == [(1_200, 1)]
+
+
+def test_whose_months_got_records_late(store):
+    mark = store.mark()
+    store.append(
+        written(record(BOT, **ON_A_PLAN), record(BOT, at=datetime(2026, 1, 31, 23, 59, tzinfo=UTC), **ON_A_PLAN))
+    )
+    store.append(written(record(OTHER_BOT), record(STRANGERS_BOT, **ON_A_PLAN)))
+    since = {"workspace_ids": [WORKSPACE], "until": FEBRUARY.end}
+    months = {(WORKSPACE, BOT.pk, Month(2026, 1)), (WORKSPACE, BOT.pk, FEBRUARY)}
+    assert store.months_since(**since, since=mark) == months
+    assert store.months_since(**since, since=store.mark()) == set()
+    assert store.months_since(workspace_ids=[WORKSPACE], since=mark, until=FEBRUARY.start) == {
+        (WORKSPACE, BOT.pk, Month(2026, 1))
+    }
+
+
+def test_hours_are_added_up_by_what_their_records_have_in_common(store):
+    store.append(
+        written(
+            record(BOT, at=SIX, cost_input="0.0001875", cost_output="0.000228", cache_read=7, latency_ms=1_234),
+            record(BOT, at=SIX + timedelta(minutes=59, seconds=59), latency_ms=99),
+            record(BOT, at=SIX, status="timeout", latency_ms=60_000),
+            record(BOT, at=SIX + timedelta(hours=1)),
+            record(OTHER_BOT, at=SIX),
+            record(STRANGERS_BOT, at=SIX + timedelta(days=1)),
+        )
+    )
+    mark = store.mark()
+    hours = {hour: sorted(agents) for hour, agents in store.hours(day=SIX.date()).items()}
+    assert hours == {SIX: sorted([BOT.pk, OTHER_BOT.pk]), SIX + timedelta(hours=1): [BOT.pk]}
+    store.append(written(record(BOT, at=SIX)))
+    sums = {(hour, key.status): sums for hour, key, sums in store.slices({SIX: [BOT.pk]}, before=mark)}
+    answered, timed_out = sums[SIX, "ok"], sums[SIX, "timeout"]
+    assert (answered.requests, answered.unpriced, answered.cache_read, answered.latency_ms) == (2, 1, 7, 1_333)
+    assert (answered.tokens, answered.cost_total) == (3_260, Decimal("0.0004155"))
+    assert (timed_out.requests, timed_out.cost_total, len(sums)) == (1, 0, 2)
+    took = sorted(store.latencies({SIX: [BOT.pk]}, before=mark))
+    assert [(each.hour, each.agent_id, each.latency_ms, each.requests) for each in took] == [
+        (SIX, BOT.pk, 99, 1),
+        (SIX, BOT.pk, 1_200, 1),
+    ]
+    assert store.days() == (SIX.date(), SIX.date() + timedelta(days=1))
+
+
+def test_a_month_counts_what_is_on_a_plan_and_not_what_waits_elsewhere(store):
+    one, two = record(BOT, **ON_A_PLAN), record(BOT, **ON_A_PLAN)
+    store.append(written(one, two, record(BOT), record(BOT, at=FEBRUARY.end, **ON_A_PLAN)))
+    assert store.month_tokens(agent_id=BOT.pk, month=FEBRUARY) == 3_260
+    assert store.month_tokens(agent_id=BOT.pk, month=FEBRUARY, leaving_out=[UUID(two.id)]) == 1_630
+    assert store.month_tokens(agent_id=OTHER_BOT.pk, month=FEBRUARY) == 0
+
+
 # --- Page by page ---------------------------------------------------------------------------------
 
 
-def all_pages(store: SqlStore, *, limit: int, meanwhile=lambda: None) -> list[str]:
+def all_pages(store: Store, *, limit: int, meanwhile=lambda: None) -> list[str]:
     found: list[str] = []
     cursor = None
     while True:
@@ -371,19 +474,19 @@ def test_a_cursor_that_no_page_gave_is_refused(store, inside):
 # --- Forgetting -----------------------------------------------------------------------------------
 
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
-LATER = 2**62  # than any mark
 
 
-def moments(store: SqlStore, agent: Agent) -> list[datetime]:
+def moments(store: Store, agent: Agent) -> list[datetime]:
     return [each.timestamp for each in reversed(store.records(workspace_id=agent.workspace_id).records)]
 
 
 def test_the_oldest_of_a_workspace_go_first_and_a_few_at_a_time(store, monkeypatch):
-    monkeypatch.setattr("metering.store.sql.FORGOTTEN_AT_ONCE", 2)
+    for module in ("sql", "mongo"):
+        monkeypatch.setattr(f"metering.store.{module}.FORGOTTEN_AT_ONCE", 2)
     days = [NOON + timedelta(days=number) for number in range(3)]
     store.append(written(*(record(BOT, at=day) for day in (days[2], days[0], MARCH, days[1]))))
     store.append(written(record(STRANGERS_BOT, at=NOON)))
-    forget = partial(store.forget, workspace_id=WORKSPACE, until=MARCH, before=LATER)
+    forget = partial(store.forget, workspace_id=WORKSPACE, until=MARCH, before=store.mark())
     assert forget() == 2
     assert moments(store, BOT) == [days[2], MARCH]
     assert (forget(), forget()) == (1, 0)

@@ -57,3 +57,15 @@ def test_developers_see_where_it_broke_and_the_types_of_what_was_there(alex, set
     assert "copied" in page
     assert "&lt;class &#x27;list&#x27;&gt;" in page
     assert "api_key" in page
+
+
+@pytest.mark.usefixtures("broken")
+def test_addresses_with_passwords_are_not_on_the_page(alex, settings):
+    settings.DEBUG = True
+    settings.METER_MONGODB_URL = f"mongodb://meter:{KEY}@127.0.0.1/meter"
+    settings.REDIS_URL = settings.CELERY_BROKER_URL = f"redis://:{KEY}@127.0.0.1:6379/0"
+    client = alex.client()
+    client.raise_request_exception = False
+    page = client.post("/keys/new/", {**BODY, "api_key": "another"}).content.decode()
+    assert "METER_MONGODB_URL" in page
+    assert KEY not in page

@@ -7,7 +7,8 @@ from django.test import Client
 from llm import running
 from llm.condition import Conditions
 from llm.pool import Arrangement, Pool
-from tests.backends import free_port
+from metering.store import mongo_client
+from tests.backends import free_port, mongodb
 
 
 def test_a_process_that_is_up_says_so_without_looking_at_anything(client: Client):
@@ -56,3 +57,13 @@ def test_a_server_that_cannot_write_its_journal_is_not_ready(client: Client, db,
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert answer.json() == {"ready": False, "database": "ok", "journal": "can't be written: FileExistsError"}
+
+
+def test_a_server_whose_meter_is_in_mongodb_asks_it(client: Client, db, settings):
+    settings.METER_MONGODB_URL = mongodb().url("health")
+    assert client.get("/readyz").json() == {"ready": True, "database": "ok", "journal": "ok", "meter_database": "ok"}
+    settings.METER_MONGODB_URL = f"mongodb://meter:secret@127.0.0.1:{free_port()}/away?serverSelectionTimeoutMS=50"
+    answer = client.get("/readyz")
+    mongo_client.close()
+    assert answer.status_code == 503
+    assert answer.json()["meter_database"] == "can't be reached: ServerSelectionTimeoutError"
