@@ -136,6 +136,7 @@ BILLING = "/billing/"
 PLACES = [
     ("/agents/", gettext_lazy("Agents"), "bot", ("/agents/",)),
     ("/usage/", gettext_lazy("Usage"), "chart-no-axes-column", ("/usage/",)),
+    ("/alerts/", gettext_lazy("Alerts"), "bell", ("/alerts/",)),
     ("/keys/", gettext_lazy("Keys"), "key-round", ("/keys/",)),
     (BILLING, gettext_lazy("Billing"), "receipt-text", (BILLING,)),
     ("/settings/", gettext_lazy("Settings"), "settings", ("/settings/", "/accounts/")),

@@ -5,25 +5,35 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Prefetch, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import exceptions, status
-from rest_framework.generics import get_object_or_404
+from rest_framework.generics import ListAPIView, get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
+from agents.api import OfWorkspace, OneByOne
 from agents.authentication import caller_of
 from agents.models import Agent, Workspace
 from metering import reading
+from metering.alerting import sending, services
+from metering.models import Alert, Delivery, Occasion
 from metering.periods import Month
 from metering.report import allowance
-from metering.serializers import RecordPageSerializer, UsageSerializer
+from metering.serializers import (
+    AlertSerializer,
+    DeliverySerializer,
+    RecordPageSerializer,
+    TestSerializer,
+    UsageSerializer,
+)
 from metering.store import AgentUsage, Page, StoreUnavailable, get_store
 from metering.totals import BYOKEY
 
@@ -154,3 +164,65 @@ def _totals(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "price_total": sum((row["price_total"] for row in rows), Decimal(0)),
         "overage": sum((row["overage"] for row in rows), Decimal(0)),
     }
+
+
+# --- Alerts --------------------------------------------------------------------------------------
+
+
+class TooManyTests(exceptions.Throttled):
+    """The workspace has tried its alerts out too often."""
+
+    default_detail = gettext_lazy("That was a lot of tests. Wait an hour before the next one.")
+
+
+@extend_schema(tags=["alerts"])
+class Alerts(OneByOne):
+    """Alerts: what a workspace wants to be told of, and where."""
+
+    queryset = Alert.objects.all()
+    serializer_class = AlertSerializer
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        """Tell the moment: an alert is told once a month, or a day."""
+        return {**super().get_serializer_context(), "at": timezone.now()}
+
+    def get_queryset(self) -> QuerySet[Alert]:
+        """Keep the workspace's own, each with what it told this month."""
+        told = Occasion.objects.filter(test=False, at__gte=Month.of(timezone.now()).start)
+        mine = super().get_queryset().filter(workspace_id=self.workspace.pk)
+        return self.locked(mine).prefetch_related(Prefetch("occasions", queryset=told))
+
+    def perform_update(self, serializer: BaseSerializer[Any]) -> None:
+        """Change in the caller's name."""
+        serializer.save(workspace=self.workspace, by=self.caller.by)
+
+    def perform_destroy(self, instance: Alert) -> None:
+        """Forget the alert."""
+        services.delete_alert(alert=instance, workspace=self.workspace, by=self.caller.by)
+
+    @extend_schema(request=TestSerializer, responses=DeliverySerializer)
+    def test(self, request: Request, *_args: Any, **_kwargs: Any) -> Response:
+        """Send a sample, marked as a test, to one of its channels at once, and tell how that went."""
+        alert = self.get_object()
+        asked = TestSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        channel = asked.validated_data["channel"]
+        if channel not in alert.channels:
+            raise exceptions.ValidationError({"channel": [_("This alert isn't told there.")]})
+        try:
+            delivery = sending.test(alert=alert, channel=channel, at=timezone.now())
+        except sending.TooManyTests:
+            raise TooManyTests from None
+        return Response(DeliverySerializer(delivery).data)
+
+
+@extend_schema(tags=["alerts"])
+class Deliveries(OfWorkspace, ListAPIView[Any]):
+    """What alerts have told, where and with what outcome; the newest first."""
+
+    queryset = Delivery.objects.select_related("occasion")
+    serializer_class = DeliverySerializer
+
+    def get_queryset(self) -> QuerySet[Delivery]:
+        """Keep the workspace's own."""
+        return super().get_queryset().filter(workspace_id=self.workspace.pk)

@@ -1,10 +1,13 @@
 """The meter's tables: records, which are only ever added, and what is made of them and can be made again."""
 
+import uuid
 from typing import Any, NoReturn
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from agents.fields import CentsField, SealedField
+from metering import alerts, webhooks
 from metering.fields import UsdField
 
 
@@ -228,3 +231,150 @@ class Notice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.agent_id} {self.month:%Y-%m} {self.kind}"
+
+
+# --- Alerts: what a workspace asks to be told of besides ------------------------------------------------------------
+
+
+class Metric(models.TextChoices):
+    """What an alert watches."""
+
+    TOKENS = alerts.TOKENS, _("tokens")
+    COST = alerts.COST, _("cost at the provider")
+    PRICE = alerts.PRICE, _("cost at list price")
+    ERROR_RATE = alerts.ERROR_RATE, _("requests that fail")
+
+
+class Unit(models.TextChoices):
+    """What its threshold is measured in: percent, or tokens and USD."""
+
+    ABSOLUTE = alerts.ABSOLUTE, _("absolute")
+    PERCENT = alerts.PERCENT, _("percent")
+
+
+class Shape(models.TextChoices):
+    """As what a webhook's receiver takes it."""
+
+    OURS = webhooks.OURS, _("A program of yours (JSON)")
+    SLACK = webhooks.SLACK, "Slack"
+    DISCORD = webhooks.DISCORD, "Discord"
+
+
+class Channel(models.TextChoices):
+    """Where an alert is told."""
+
+    EMAIL = "email", _("E-mail")
+    PAGE = "page", _("On the pages")
+    WEBHOOK = "webhook", _("Webhook")
+
+
+class Alert(models.Model):
+    """Something that a workspace wants to be told of, and where. Changed by ``metering.alerting.services`` alone."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace_id = models.UUIDField()
+    agent_id = models.UUIDField(null=True, blank=True)  # without one: all of the workspace's together
+    metric = models.CharField(max_length=12, choices=Metric)
+    unit = models.CharField(max_length=10, choices=Unit)
+    threshold = CentsField()  # two places are enough for tokens, USD and percent alike
+    window_hours = models.PositiveSmallIntegerField(default=alerts.WINDOW_HOURS)
+    minimum_requests = models.PositiveIntegerField(default=alerts.MINIMUM_REQUESTS)
+    mark = models.CharField(max_length=100, editable=False)  # see ``Rule.mark``
+    by_email = models.BooleanField(default=True)
+    on_page = models.BooleanField(default=True)
+    shape = models.CharField(max_length=10, choices=Shape, default=Shape.OURS)
+    # Address and signing secret as JSON. The addresses of Slack and Discord are secrets themselves.
+    sealed_webhook = SealedField(null=True, editable=False)
+    webhook_host = models.CharField(max_length=255, blank=True, editable=False)
+    language = models.CharField(max_length=5, editable=False)  # of whoever set it up, for webhooks
+    created_by = models.EmailField(blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    paused_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at", "id"]
+        indexes = [models.Index(fields=["workspace_id", "-created_at"], name="alerts_of_workspace")]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(metric__in=Metric.values), name="alert_metric_known"),
+            models.CheckConstraint(condition=models.Q(threshold__gt=0), name="alert_threshold_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return self.mark
+
+    @property
+    def context(self) -> str:
+        """The place that the sealed webhook belongs to."""
+        return f"metering.Alert:{self.pk}:{self.workspace_id}"
+
+    @property
+    def rule(self) -> alerts.Rule:
+        """What is watched."""
+        return alerts.Rule(
+            metric=self.metric,
+            unit=self.unit,
+            threshold=self.threshold,
+            agent_id=self.agent_id,
+            window_hours=self.window_hours,
+            minimum_requests=self.minimum_requests,
+        )
+
+    @property
+    def channels(self) -> list[str]:
+        """Where it is told."""
+        chosen = {Channel.EMAIL: self.by_email, Channel.PAGE: self.on_page, Channel.WEBHOOK: bool(self.webhook_host)}
+        return [channel.value for channel, wanted in chosen.items() if wanted]
+
+
+class Occasion(models.Model):
+    """That an alert's threshold was reached in a period, once; or that it was tried out (the mark says which)."""
+
+    alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="occasions")
+    mark = models.CharField(max_length=100)
+    period = models.CharField(max_length=10)
+    facts = models.JSONField()  # ``metering.alerts.Facts``
+    test = models.BooleanField(default=False)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["alert", "mark", "period"], name="told_once_a_period")]
+        indexes = [models.Index(fields=["at"], name="occasions_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.mark} {self.period}"
+
+
+class Delivery(models.Model):
+    """An occasion on its way to where it is told: at least once, and not without end.
+
+    ``due_at`` is when it is tried next; whoever tries it moves it on first, so that nobody else does meanwhile.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("on its way")
+        DELIVERED = "delivered", _("delivered")
+        FAILED = "failed", _("given up")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    occasion = models.ForeignKey(Occasion, on_delete=models.CASCADE, related_name="deliveries")
+    workspace_id = models.UUIDField()
+    channel = models.CharField(max_length=10, choices=Channel)
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+    outcome = models.CharField(max_length=20, blank=True)  # of the last attempt: ``metering.alerts.Tried``
+    status = models.PositiveSmallIntegerField(null=True)  # what the webhook's server answered
+    attempts = models.PositiveSmallIntegerField(default=0)
+    created_at = models.DateTimeField()
+    due_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    dismissed_at = models.DateTimeField(null=True)  # on the pages
+
+    class Meta:
+        ordering = ["-created_at", "id"]
+        verbose_name_plural = "deliveries"
+        indexes = [
+            models.Index(fields=["workspace_id", "-created_at"], name="deliveries_of_workspace"),
+            models.Index(fields=["due_at"], condition=models.Q(state="waiting"), name="deliveries_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.channel} {self.state}"

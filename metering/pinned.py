@@ -1,4 +1,4 @@
-"""A connection for the SDKs that goes to one checked address and nowhere else."""
+"""Connections that go to one checked address and nowhere else: of the SDKs, and of webhooks."""
 
 import time
 from collections.abc import Iterator
@@ -30,13 +30,7 @@ class PinnedTransport(httpx2.BaseTransport):
             httpx2.ConnectError: when it is meant for another place.
             httpx2.ReadError: when the answer is compressed or grows too long.
         """
-        url = request.url
-        port = url.port or {"https": 443, "http": 80}.get(url.scheme)
-        if (url.scheme, url.host, port) != (self._pin.scheme, self._pin.host, self._pin.port):
-            raise httpx2.ConnectError("not the address that was checked", request=request)
-        request.headers["accept-encoding"] = "identity"
-        request.extensions = {**request.extensions, "sni_hostname": self._pin.host}
-        request.url = url.copy_with(host=self._pin.ip)
+        _aim(request, self._pin)
         response = self._inner.handle_request(request)
         if response.headers.get("content-encoding", "identity") != "identity":
             response.close()
@@ -47,6 +41,42 @@ class PinnedTransport(httpx2.BaseTransport):
     def close(self) -> None:
         """Close the connection."""
         self._inner.close()
+
+
+class AsyncPinnedTransport(httpx2.AsyncBaseTransport):
+    """The same for who waits no longer than a time of their own, and reads no further than the answer's head."""
+
+    def __init__(self, pin: Pinned) -> None:
+        self._pin = pin
+        self._inner = httpx2.AsyncHTTPTransport(trust_env=False)
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send ``request`` to the checked address.
+
+        Raises:
+            httpx2.ConnectError: when it is meant for another place.
+        """
+        _aim(request, self._pin)
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._inner.aclose()
+
+
+def _aim(request: httpx2.Request, pin: Pinned) -> None:
+    """Send ``request`` to ``pin.ip``.
+
+    Raises:
+        httpx2.ConnectError: when it is meant for another place.
+    """
+    url = request.url
+    port = url.port or {"https": 443, "http": 80}.get(url.scheme)
+    if (url.scheme, url.host, port) != (pin.scheme, pin.host, pin.port):
+        raise httpx2.ConnectError("not the address that was checked", request=request)
+    request.headers["accept-encoding"] = "identity"
+    request.extensions = {**request.extensions, "sni_hostname": pin.host}
+    request.url = url.copy_with(host=pin.ip)
 
 
 class _Bounded(httpx2.SyncByteStream):

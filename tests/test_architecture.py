@@ -35,6 +35,7 @@ TOO_MANY = {
     "llm": [("llm/client.py", "import llm.gateway"), ("llm/sse.py", "import llm.translate")],
     "arithmetic": [
         ("metering/pricing.py", "import django.conf"),
+        ("metering/alerts.py", "import django.conf"),
         ("agents/plans.py", "import agents.models"),
         ("billing/invoicing.py", "import django.conf"),
         ("llm/translate/__init__.py", "import openai"),

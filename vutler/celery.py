@@ -13,6 +13,7 @@ app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "adopt-journals": {"task": "metering.tasks.adopt_journals", "schedule": 60.0},
     "roll-up": {"task": "metering.tasks.roll_up", "schedule": 60.0},
+    "forget-alerts": {"task": "metering.tasks.forget_alerts", "schedule": crontab(hour="3", minute="41")},
     "close-months": {"task": "billing.tasks.close_months", "schedule": crontab(hour="0", minute="20")},
     "issue-waiting": {"task": "billing.tasks.issue_waiting", "schedule": crontab(minute="35")},
     "forget-expired": {"task": "agents.tasks.forget_expired", "schedule": crontab(hour="3", minute="17")},

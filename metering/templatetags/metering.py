@@ -13,6 +13,7 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from agents.models import Agent
+from metering.alerting import listing
 from metering.details import Part
 from metering.forecast import Forecast
 from metering.notices import open_notices
@@ -44,6 +45,12 @@ def exact(value: int | Decimal) -> str:
         value = value.normalize()
         value = value.quantize(Decimal(1)) if value == value.to_integral_value() else value
     return number_format(value, force_grouping=True)
+
+
+@register.filter
+def whole(percent: Decimal) -> str:
+    """Return percent without a fraction, cut off: only what is reached reads as reached."""
+    return number_format(int(percent), force_grouping=True)
 
 
 @register.filter
@@ -80,11 +87,11 @@ def passes(ahead: Forecast, included: int) -> bool | None:
 @register.inclusion_tag("metering/_notices.html", takes_context=True)
 def usage_notices(context: Context, agent: Agent | None = None) -> dict[str, Any]:
     """Show what agents of the reader's workspace (or one of them) have reached this month, until it's closed."""
-    member, request = context["member"], context["request"]
+    member, request, agent_id = context["member"], context["request"], agent.pk if agent else None
+    here = {"member": member, "here": request.get_full_path(), "request": request}
     try:
-        notices = open_notices(
-            workspace_id=member.workspace_id, agent_id=agent.pk if agent else None, at=timezone.now()
-        )
+        notices = open_notices(workspace_id=member.workspace_id, agent_id=agent_id, at=timezone.now())
+        alerts = listing.open_notices(workspace_id=member.workspace_id, agent_id=agent_id, at=timezone.now())
     except Error:  # the meter may be in a database of its own, and away: the page has other things to show
-        notices = []
-    return {"notices": notices, "member": member, "here": request.get_full_path(), "request": request}
+        return here
+    return {"notices": notices, "alerts": alerts, **here}
