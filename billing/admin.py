@@ -21,6 +21,7 @@ from agents.models import User
 from billing import services
 from billing.documents import e_invoice, files
 from billing.documents.content import money
+from billing.earnings_view import earnings_page
 from billing.invoicing import NOTHING
 from billing.models import (
     BillingProfile,
@@ -174,9 +175,15 @@ class InvoiceAdmin(Operated, ModelAdmin):  # type: ignore[misc]
         return bool(self.has_view_permission(request))
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the page of revenue."""
-        shown = self.admin_site.admin_view(lambda request: revenue_page(request, self))
-        return [path("revenue/", shown, name="billing_revenue"), *super().get_urls()]
+        """Add the pages of revenue and of margins."""
+        return [
+            path("revenue/", self._page(revenue_page), name="billing_revenue"),
+            path("margins/", self._page(earnings_page), name="billing_earnings"),
+            *super().get_urls(),
+        ]
+
+    def _page(self, page: Callable[..., HttpResponse]) -> Any:
+        return self.admin_site.admin_view(lambda request: page(request, self))
 
     def _each(self, request: HttpRequest, invoices: QuerySet[Invoice], do: Callable[[Invoice], object]) -> None:
         done = 0

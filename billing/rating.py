@@ -60,7 +60,7 @@ def rate(workspaces: Sequence[Workspace], month: Month, *, provisional: bool = F
     late, behind_late = _late_months(ids, month, before=mark)
     behind |= behind_late
     profiles = BillingProfile.objects.in_bulk(ids)
-    hosting, credited = _hosting(ids, month), _credits(ids, month)
+    hosting, credited = hosting_of(ids, month), _credits(ids, month)
     for workspace in workspaces:
         profile = profiles.get(workspace.pk) or BillingProfile(workspace=workspace)
         mine = months.get(workspace.pk, [])
@@ -149,7 +149,8 @@ def _invoiced(agent_ids: Collection[UUID], month: Month) -> dict[UUID, tuple[int
 # --- Hosting and credits ------------------------------------------------------------------------
 
 
-def _hosting(ids: Collection[UUID], month: Month) -> dict[UUID, Hosting]:
+def hosting_of(ids: Collection[UUID], month: Month) -> dict[UUID, Hosting]:
+    """Return the hosting plan of each workspace in the month."""
     codes = dict.fromkeys(ids, USUAL_HOSTING)
     day = month.start.date()
     for choice in HostingChoice.objects.filter(workspace_id__in=ids, from_day__lte=day).order_by("from_day"):

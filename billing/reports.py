@@ -1,17 +1,25 @@
-"""What came in, by month: from invoices that stand, before tax."""
+"""What came in, by month: from invoices that stand, before tax; what comes in as things are; what agents leave us."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
 from django.db.models import Count, Q, Sum
 from django.db.models.functions import TruncMonth
 
+from agents.models import Agent, PlanStay, Workspace
+from agents.plans import plan
+from billing import earnings, invoicing
+from billing.earnings import Earning
 from billing.invoicing import NOTHING, Kind
 from billing.models import Invoice, InvoiceLine
+from billing.rating import hosting_of
 from billing.revenue import share
+from metering import reading
 from metering.periods import Month
+from metering.totals import Totals
 
 PARTS: Final = {
     "hosting": Q(kind=Kind.HOSTING.value),
@@ -77,3 +85,61 @@ def revenue() -> Sequence[MonthRevenue]:
         )
         for row in rows
     ]
+
+
+def recurring(*, at: datetime) -> MonthRevenue:
+    """Return what a month brings as things are at a moment: whole fees, and what lies beyond plans so far.
+
+    Customers are those that hosting or a plan is charged.
+
+    Raises:
+        metering.store.StoreUnavailable: when the meter is away.
+    """
+    month = Month.of(at)
+    hosting = hosting_of(list(Workspace.objects.values_list("pk", flat=True)), month)
+    stays = PlanStay.objects.filter(Q(ends_at=None) | Q(ends_at__gt=at), starts_at__lte=at)
+    tiers = list(stays.values_list("agent__workspace", "tier"))
+    charged = {workspace_id for workspace_id, plan_ in hosting.items() if plan_.fee}
+    on_managed = {workspace_id for workspace_id, _tier in tiers}
+    return MonthRevenue(
+        month=month,
+        customers=len(charged | on_managed),
+        on_managed=len(on_managed),
+        hosting=sum((plan_.fee for plan_ in hosting.values()), NOTHING),
+        plans=sum((plan(tier, on=month.start.date()).fee for _workspace, tier in tiers), NOTHING),
+        overage=earnings.together(earned(month)).beyond,
+        credits=NOTHING,
+    )
+
+
+def earned(month: Month) -> list[Earning]:
+    """Return what each agent that was on a plan in the month brings and costs, as of the last roll-up.
+
+    Raises:
+        metering.store.StoreUnavailable: when the meter is away.
+    """
+    used = reading.plan_usage(month)
+    on_a_plan = Q(stays__ends_at=None) | Q(stays__ends_at__gt=month.start)
+    agents = (
+        Agent.objects.filter(on_a_plan, stays__starts_at__lt=month.end)
+        .distinct()
+        .select_related("workspace")
+        .prefetch_related("stays")
+    )
+    return [each for agent in agents if (each := _earning(agent, month, used.get(agent.pk, Totals())))]
+
+
+def _earning(agent: Agent, month: Month, used: Totals) -> Earning | None:
+    its_month = invoicing.agent_month(
+        agent_id=agent.pk, name=agent.name, history=agent.history(), month=month.start, tokens=used.tokens
+    )
+    if its_month is None:
+        return None
+    return Earning(
+        agent_id=agent.pk,
+        name=agent.name,
+        workspace_id=agent.workspace_id,
+        workspace=agent.workspace.name,
+        tier=its_month.terms.plan.tier,
+        sums=earnings.sums_of(str(month), its_month, used),
+    )

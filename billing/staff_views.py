@@ -14,8 +14,9 @@ from django.utils.translation import gettext as _
 from billing import reports, services
 from billing.documents.content import money
 from billing.models import Invoice
-from billing.revenue import YEARS, Forecast, forecast
+from billing.revenue import YEARS, Inputs, forecast
 from billing.staff_forms import CREDIT, VOID, CorrectionForm, ForecastForm
+from metering.store import StoreUnavailable
 
 
 def correct_page(request: HttpRequest, model_admin: Any, invoice_id: str) -> HttpResponse:
@@ -53,20 +54,35 @@ def revenue_page(request: HttpRequest, model_admin: Any) -> HttpResponse:
     if not model_admin.has_view_permission(request):
         raise PermissionDenied
     form = ForecastForm(request.GET if "customers" in request.GET else asdict(YEARS[0]))
-    columns = [(_("Year %(number)d") % {"number": number}, forecast(each)) for number, each in enumerate(YEARS, 1)]
-    columns.append((_("Yours"), forecast(form.inputs())))
+    columns = [(_("Year %(number)d") % {"number": number}, each) for number, each in enumerate(YEARS, 1)]
+    columns.append((_("Yours"), form.inputs()))
     context = {
         "title": _("Revenue"),
         "form": form,
-        "forecast": {"headers": ["", *(name for name, _each in columns)], "rows": _forecast_rows(columns)},
+        "forecast": {
+            "headers": ["", *(name for name, _each in columns)],
+            "rows": _forecast_rows(form, [each for _name, each in columns]),
+        },
+        "now": _now(),
         "months": {"headers": _month_headers(), "rows": [_month_row(each) for each in reports.revenue()]},
     }
     return _page(request, model_admin, "billing/admin/revenue.html", context)
 
 
-def _forecast_rows(columns: list[tuple[str, Forecast]]) -> list[list[str]]:
-    every = [each for _name, each in columns]
+def _now() -> dict[str, Any] | None:
+    """Return the row of a month as things are; None while the meter is away, which the other months don't need."""
+    try:
+        return {"headers": _month_headers(), "rows": [_month_row(reports.recurring(at=timezone.now()))]}
+    except StoreUnavailable:
+        return None
+
+
+def _forecast_rows(form: ForecastForm, columns: list[Inputs]) -> list[list[str]]:
+    """Return what goes in, and below it what comes out."""
+    every = [forecast(each) for each in columns]
+    inputs = [[str(field.label), *(str(getattr(each, field.name)) for each in columns)] for field in form]
     return [
+        *inputs,
         [_("Hosting"), *(money(each.hosting) for each in every)],
         [_("Customers on Managed"), *(f"{each.managed_customers.normalize():f}" for each in every)],
         [_("Managed"), *(money(each.managed) for each in every)],

@@ -23,6 +23,7 @@ from metering.totals import BYOKEY, Modes, Slice, Totals
 
 T = TypeVar("T")
 
+AGENTS_AT_ONCE: Final = 1_000  # in one statement
 READS: Final = 5  # attempts, while the roll-ups change under the reader
 
 Parts = dict[tuple[date, Slice], Totals]
@@ -84,6 +85,30 @@ def months_by_mode(
         return found
 
     return _whole(look)
+
+
+def plan_usage(month: Month) -> dict[UUID, Totals]:
+    """Return what every agent used on plans in the month, those that used tokens only, as of the last roll-up.
+
+    Raises:
+        StoreUnavailable: when the meter's database is away.
+    """
+    used, mixed = {}, []
+    try:
+        for row in MonthlyUsage.objects.filter(month=month.start.date(), managed_tokens__gt=0).iterator():
+            sums = Totals.of(row)
+            # Who was on a key of their own as well has that in these sums, too: such months are told apart by day.
+            if sums.tokens == row.managed_tokens and not sums.unpriced:
+                used[row.agent_id] = sums
+            else:
+                mixed.append(row.agent_id)
+        for start in range(0, len(mixed), AGENTS_AT_ONCE):
+            for agent_id, tier, sums in _by_tier(mixed[start : start + AGENTS_AT_ONCE], month):
+                if tier != BYOKEY:
+                    used[agent_id] = used.get(agent_id, Totals()) + sums
+    except Error as error:
+        raise StoreUnavailable(type(error).__name__) from None
+    return used
 
 
 def first_month(*, workspace_id: UUID) -> Month | None:

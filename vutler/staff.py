@@ -54,13 +54,19 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:  # noqa: ARG001
         {
             "title": _("Billing"),
             "items": [
-                _item(_("Invoices"), "receipt_long", "billing_invoice", apart_from=("admin:billing_revenue",)),
+                _item(
+                    _("Invoices"),
+                    "receipt_long",
+                    "billing_invoice",
+                    apart_from=("admin:billing_revenue", "admin:billing_earnings"),
+                ),
                 _item(_("Credit notes"), "undo", "billing_creditnote"),
                 _item(_("Credits"), "redeem", "billing_credit"),
                 _item(_("Who pays"), "badge", "billing_billingprofile"),
                 _item(_("Hosting prices"), "dns", "billing_hostingplan"),
                 _item(_("Hosting choices"), "tune", "billing_hostingchoice"),
                 _item(_("Revenue"), "trending_up", "billing_invoice", page="admin:billing_revenue"),
+                _item(_("Margin by agent"), "savings", "billing_invoice", page="admin:billing_earnings"),
             ],
         },
         {

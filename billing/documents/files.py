@@ -1,11 +1,15 @@
 """Documents as files that a browser or a program fetches."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from django.http import HttpResponse
 
-from billing.documents import pdf, tables
+from billing.documents import pdf, sheets, tables
+from billing.documents.sheets import Sheet
 from billing.models import CreditNote, Invoice
+
+XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 def invoice_pdf(invoice: Invoice) -> HttpResponse:
@@ -25,8 +29,14 @@ def invoice_csv(invoice: Invoice) -> HttpResponse:
 
 def workbook(invoices: Sequence[Invoice]) -> HttpResponse:
     """Answer with invoices as XLSX."""
-    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-    return _file(tables.as_xlsx(invoices), name="invoices.xlsx", kind=kind)
+    return _file(tables.as_xlsx(invoices), name="invoices.xlsx", kind=XLSX)
+
+
+def sheet(of: Sheet, *, name: str, kind: str) -> HttpResponse:
+    """Answer with a table as ``csv`` or ``xlsx``."""
+    if kind == "csv":
+        return _file(sheets.as_csv(of).encode(), name=f"{name}.csv", kind="text/csv; charset=utf-8")
+    return _file(sheets.as_xlsx([of]), name=f"{name}.xlsx", kind=XLSX)
 
 
 def _file(content: bytes, *, name: str, kind: str) -> HttpResponse:

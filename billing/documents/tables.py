@@ -1,18 +1,13 @@
 """Invoices as tables, for spreadsheets and bookkeeping: a row a line, and one for the tax."""
 
-import csv
-import io
 from collections.abc import Iterable, Iterator
-from decimal import Decimal
 from typing import Any, Final
 
-import xlsxwriter
 from django.db.models import prefetch_related_objects
 
+from billing.documents import sheets
+from billing.documents.sheets import Sheet
 from billing.models import Invoice, InvoiceLine
-
-# A cell that begins with one of these is a formula to a spreadsheet.
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 SUMS: Final = (
     *("invoice", "status", "customer", "period_start", "period_end", "issued", "due", "paid"),
@@ -26,28 +21,18 @@ LINES: Final = (
 
 def as_csv(invoices: Iterable[Invoice]) -> str:
     """Return the lines of invoices as CSV with a header, amounts in USD with a point."""
-    out = io.StringIO()
-    table = csv.writer(out)
-    table.writerow(LINES)
-    table.writerows([_harmless(cell) for cell in row] for row in _line_rows(invoices))
-    return out.getvalue()
+    return sheets.as_csv(Sheet(name="Lines", header=LINES, rows=_line_rows(invoices)))
 
 
 def as_xlsx(invoices: Iterable[Invoice]) -> bytes:
     """Return invoices as a workbook: one sheet of invoices, one of their lines."""
     known = list(invoices)
-    out = io.BytesIO()
-    with xlsxwriter.Workbook(out, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}) as book:
-        bold, cents = book.add_format({"bold": True}), book.add_format({"num_format": "#,##0.00"})
-        for name, header, rows in (("Invoices", SUMS, _sum_rows(known)), ("Lines", LINES, _line_rows(known))):
-            sheet = book.add_worksheet(name)
-            sheet.write_row(0, 0, header, bold)
-            sheet.freeze_panes(1, 0)
-            for number, row in enumerate(rows, start=1):
-                for column, cell in enumerate(row):
-                    sheet.write(number, column, cell, cents if isinstance(cell, Decimal) else None)
-            sheet.autofit()
-    return out.getvalue()
+    return sheets.as_xlsx(
+        [
+            Sheet(name="Invoices", header=SUMS, rows=_sum_rows(known)),
+            Sheet(name="Lines", header=LINES, rows=_line_rows(known)),
+        ]
+    )
 
 
 def _sum_rows(invoices: Iterable[Invoice]) -> Iterator[list[Any]]:
@@ -92,7 +77,3 @@ def _line_row(invoice: Invoice, line: InvoiceLine, customer: str) -> list[Any]:
         line.records,
         line.digest,
     ]
-
-
-def _harmless(cell: Any) -> Any:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
