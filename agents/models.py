@@ -72,6 +72,8 @@ class Workspace(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(_("name"), max_length=120)
     created_at = models.DateTimeField(auto_now_add=True)
+    # Since when its agents on plans aren't answered, because an invoice isn't paid. Those on own keys are.
+    managed_paused_at = models.DateTimeField(null=True, blank=True, editable=False)
     members = models.ManyToManyField(User, through="Member", related_name="workspaces")
 
     def __str__(self) -> str:

@@ -5,6 +5,7 @@ are no longer what it remembers. What a person got wrong is raised as Django's `
 """
 
 import secrets
+from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
@@ -51,6 +52,22 @@ def rename_workspace(*, workspace: Workspace, name: str, by: Actor) -> None:
     audit(workspace=workspace, by=by, action="workspace.renamed", target=name, was=workspace.name)
     workspace.name = name
     workspace.save(update_fields=["name"])
+
+
+@transaction.atomic
+def pause_managed(*, workspace: Workspace, at: datetime, by: Actor) -> None:
+    """Refuse the requests of the workspace's agents on plans from now on. Those on keys of its own go on."""
+    if Workspace.objects.filter(pk=workspace.pk, managed_paused_at=None).update(managed_paused_at=at):
+        audit(workspace=workspace, by=by, action="managed.paused", target=workspace)
+        announce(workspace.agents.values_list("pk", flat=True))
+
+
+@transaction.atomic
+def resume_managed(*, workspace: Workspace, by: Actor) -> None:
+    """Answer the workspace's agents on plans again."""
+    if Workspace.objects.filter(pk=workspace.pk).exclude(managed_paused_at=None).update(managed_paused_at=None):
+        audit(workspace=workspace, by=by, action="managed.resumed", target=workspace)
+        announce(workspace.agents.values_list("pk", flat=True))
 
 
 @transaction.atomic

@@ -18,7 +18,11 @@ from agents.mail import dress
 from agents.models import Member, Role
 from billing.documents.content import money
 from billing.documents.pdf import invoice_pdf
-from billing.models import Invoice
+from billing.gateways.base import State
+from billing.grace import Step
+from billing.models import Invoice, Status
+from billing.owing import owing
+from billing.payments import PaymentAccount
 from billing.snapshots import month_name
 
 log = structlog.get_logger(__name__)
@@ -70,6 +74,35 @@ def send(invoice: Invoice) -> None:
         message = EmailMultiAlternatives(subject, text.strip(), to=recipients(invoice))
         dress(message)
         message.attach(f"{invoice}.pdf", invoice_pdf(invoice), "application/pdf")
+        message.send()
+
+
+def remind(account: PaymentAccount, step: Step) -> None:
+    """Tell whoever the workspace's invoices go to that one isn't paid, and what that will mean.
+
+    Raises:
+        SMTPException, OSError: when the mail server doesn't take it.
+    """
+    unpaid = Invoice.objects.filter(workspace=account.workspace, status=Status.FINALIZED, sent__state=State.OPEN)
+    invoice, now = unpaid.order_by("due_at").first(), owing(account)
+    if invoice is None or now is None:
+        return
+    with translation.override(invoice.snapshot["language"]):
+        said = {
+            "invoice": invoice,
+            "total": money(invoice.due),
+            "failed": invoice.sent.failed_at,
+            "paused": step == Step.PAUSED,
+            "day": now.pauses_at(),
+            "url": settings.SITE_URL + reverse("billing:invoice", args=[invoice.pk]),
+        }
+        text = render_to_string("billing/email/owing.txt", said)
+        if step == Step.PAUSED:
+            subject = _("Your agents on a plan are paused: %(total)s isn’t paid") % said
+        else:
+            subject = _("Invoice %(invoice)s over %(total)s isn’t paid yet") % said
+        message = EmailMultiAlternatives(subject, text.strip(), to=recipients(invoice))
+        dress(message)
         message.send()
 
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from agents.fields import CentsField
 from agents.models import Workspace
+from billing import payments  # noqa: F401 — Django looks for tables here
 from billing.invoicing import Kind
 from metering.fields import UsdField
 from metering.periods import Month

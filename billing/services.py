@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.dispatch import Signal
 from django.utils.translation import gettext as _
 
 from agents.changes import Actor, audit
@@ -35,6 +36,9 @@ from metering.periods import Month
 WAIT: Final = timedelta(hours=24)  # for records that come late
 TO_PAY: Final = timedelta(days=14)
 COMMAND: Final = "close_month"
+
+# Sent after commit with ``invoice_id`` and ``by``: it was issued, paid, taken back, given up or credited.
+invoice_moved = Signal()
 
 
 class NotYet(ValidationError):
@@ -344,3 +348,4 @@ def change_profile(*, workspace: Workspace, details: Mapping[str, str], by: Acto
 
 def _tell(action: str, invoice: Invoice, *, by: Actor, **detail: str) -> None:
     audit(workspace=invoice.workspace, by=by, action=action, target=invoice, **detail)
+    transaction.on_commit(lambda: invoice_moved.send(sender=Invoice, invoice_id=invoice.pk, by=by))

@@ -1,9 +1,18 @@
 """Background jobs of billing."""
 
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
 from celery import shared_task
+from django.dispatch import receiver
 from django.utils import timezone
 
-from billing import closing, mail
+from billing import closing, hearing, mail, owing, settling
+from billing.gateways import gateway
+from billing.services import invoice_moved
+
+LOOK_AGAIN: Final = timedelta(hours=1)  # at open invoices, should an event not have come
 
 
 @shared_task
@@ -21,3 +30,63 @@ def issue_waiting() -> int:
     issued = sum(len(step.issued) for step in closing.issue_waiting(at=now))
     mail.send_waiting(at=now)
     return issued
+
+
+# --- Payments -----------------------------------------------------------------------------------
+
+
+@receiver(invoice_moved)
+def _settle_what_moved(*, invoice_id: UUID, by: object, **_more: Any) -> None:
+    if by != settling.BY and gateway().collects:
+        settle_invoice.delay(str(invoice_id))
+
+
+@shared_task
+def settle_invoice(invoice_id: str) -> None:
+    """Bring an invoice and the gateway together."""
+    now = timezone.now()
+    try:
+        settling.settle(invoice_id=UUID(invoice_id), at=now)
+    except settling.Busy:
+        return
+    owing.review(workspace_id=settling.workspace_of(UUID(invoice_id)), at=now, tell=mail.remind)
+
+
+@shared_task
+def settle_invoices() -> int:
+    """Settle what the gateway doesn't have as it is here, and look at what is open there; return how many."""
+    if not gateway().collects:
+        return 0
+    found = settling.unsettled(at=timezone.now(), look_again=LOOK_AGAIN)
+    for invoice_id in found:
+        settle_invoice(str(invoice_id))
+    return len(found)
+
+
+@shared_task
+def hear(event_id: str) -> None:
+    """Look at what an event of the gateway's is about."""
+    now = timezone.now()
+    workspace_id = hearing.hear(event_id=event_id, at=now)
+    if workspace_id:
+        owing.review(workspace_id=workspace_id, at=now, tell=mail.remind)
+
+
+@shared_task
+def hear_waiting() -> int:
+    """Look at what events are about that had to wait; return how many those were."""
+    if not gateway().collects:
+        return 0
+    found = hearing.waiting()
+    for event_id in found:
+        hear(event_id)
+    hearing.forget(at=timezone.now())
+    return len(found)
+
+
+@shared_task
+def review_owing() -> None:
+    """Take the next step with each workspace that owes."""
+    now = timezone.now()
+    for workspace_id in owing.to_review():
+        owing.review(workspace_id=workspace_id, at=now, tell=mail.remind)

@@ -18,6 +18,7 @@ from billing import what_if as comparing
 from billing.documents import files
 from billing.forms import BillingForm
 from billing.models import CreditNote, Invoice, InvoiceLine
+from billing.payment_views import how_paid
 from metering.periods import Month
 from metering.store import StoreUnavailable
 
@@ -39,7 +40,10 @@ def billing(request: HttpRequest) -> HttpResponse:
         "draft": rated.draft,
         "lines": [(snapshots.describe(each, language=language), each) for each in rated.draft.lines],
         "profile": rated.profile,
-        "invoices": Invoice.objects.filter(workspace=workspace).prefetch_related("credit_notes"),
+        "invoices": Invoice.objects.filter(workspace=workspace)
+        .select_related("sent")
+        .prefetch_related("credit_notes"),
+        **how_paid(workspace),
     }
     return render(request, "billing/billing.html", context)
 
@@ -78,7 +82,12 @@ def details(request: HttpRequest) -> HttpResponse:
 def invoice(request: HttpRequest, invoice_id: UUID) -> HttpResponse:
     """Show an invoice with its lines."""
     found = _invoice(request, invoice_id)
-    context = {"invoice": found, "lines": found.lines.all(), "notes": found.credit_notes.all()}
+    context = {
+        "invoice": found,
+        "lines": found.lines.all(),
+        "notes": found.credit_notes.all(),
+        **how_paid(found.workspace),
+    }
     return render(request, "billing/invoice.html", context)
 
 

@@ -6,6 +6,7 @@ GatewayError
 ├── InvalidAgentToken      401
 ├── AgentNotConfigured     400  no key yet
 ├── AgentPaused            403
+├── PlansPaused            402  the workspace has an invoice to pay
 ├── IdempotencyKeyReused   409  the request was made already
 ├── IdempotencyKeyMismatch 422  another request was made under this idempotency-key
 ├── NotFound               404  no such route or model
@@ -75,6 +76,16 @@ class CeilingReached(GatewayError):
     """The month's allowance is used, and the limit for what goes beyond it is reached. SDKs don't retry a 402."""
 
     status, code = 402, "overage_ceiling_reached"
+    openai_type, anthropic_type = "insufficient_quota", "billing_error"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"x-should-retry": "false"})
+
+
+class PlansPaused(GatewayError):
+    """The workspace's plans are paused, because an invoice isn't paid. SDKs don't retry a 402."""
+
+    status, code = 402, "plans_paused"
     openai_type, anthropic_type = "insufficient_quota", "billing_error"
 
     def __init__(self, message: str) -> None:

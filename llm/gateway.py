@@ -24,6 +24,7 @@ from llm.errors import (
     GatewayError,
     InvalidRequest,
     NotFound,
+    PlansPaused,
     RateLimited,
     ServiceUnavailable,
     UpstreamError,
@@ -320,6 +321,8 @@ class Gateway:
 def _admitted(agent: AgentSnapshot) -> AgentSnapshot:
     if agent.paused:
         raise AgentPaused("This agent is paused. Its owner can resume it in the agent's settings.")
+    if agent.plan and agent.plan.paused:
+        raise PlansPaused("Agents on a plan are paused here until an open invoice is paid: see Billing.")
     if agent.target is None and agent.plan is None:
         raise AgentNotConfigured("This agent has no provider key and no plan yet. Add one in its settings.")
     return agent

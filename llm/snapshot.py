@@ -54,6 +54,7 @@ class PlanSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     most_tokens: int
     list_per_million: Decimal
     marks: tuple[int, ...] = ()
+    paused: bool = False  # an invoice isn't paid
 
 
 class AgentSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -316,6 +317,7 @@ def _plan(agent: Agent, *, at: datetime) -> PlanSnapshot | None:
         most_tokens=thresholds.most,
         list_per_million=terms.plan.list_per_million,
         marks=tuple(tokens for _kind, tokens in thresholds.marks()),
+        paused=agent.workspace.managed_paused_at is not None,
     )
 
 

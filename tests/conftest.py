@@ -12,7 +12,7 @@ from agents import services
 from agents.models import Agent, User, Workspace
 from tests.languages import compile_catalogues
 
-pytest_plugins = ["tests.echo", "tests.llm.gateway", "tests.process"]
+pytest_plugins = ["tests.echo", "tests.llm.gateway", "tests.process", "tests.billing.paying"]
 
 compile_catalogues()
 

@@ -38,6 +38,11 @@ SELLER: dict[str, str] = {
     "email": env.str("SELLER_EMAIL", default="billing@localhost"),
 }
 
+# Who takes payments. Without a key nobody does, and staff mark invoices as paid.
+STRIPE_SECRET_KEY: str = env.str("STRIPE_SECRET_KEY", default="")
+STRIPE_WEBHOOK_SECRET: str = env.str("STRIPE_WEBHOOK_SECRET", default="")
+STRIPE_API_BASE: str = env.str("STRIPE_API_BASE", default="").rstrip("/")
+
 # How it is seen from outside.
 LOG_LEVEL: str = (env.str("LOG_LEVEL", default="") or "INFO").upper()
 GATEWAY_LOG: bool = env.bool("GATEWAY_LOG", default=True)

@@ -78,6 +78,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.messages.context_processors.messages",
                 "csp.context_processors.nonce",
                 "agents.access.page_context",
+                "billing.banner.page_context",
             ],
         },
     }
@@ -242,6 +243,9 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False  # its log lines are JSON like everybod
 # --- Invoices ---------------------------------------------------------------------------------
 
 SELLER = env.SELLER
+STRIPE_SECRET_KEY = env.STRIPE_SECRET_KEY
+STRIPE_WEBHOOK_SECRET = env.STRIPE_WEBHOOK_SECRET
+STRIPE_API_BASE = env.STRIPE_API_BASE
 
 # --- Management API ---------------------------------------------------------------------------
 
@@ -326,5 +330,5 @@ LOGGING: dict[str, Any] = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": env.LOG_LEVEL},
     # The SDKs log request bodies at DEBUG, whatever the root level becomes.
-    "loggers": {name: {"level": "WARNING"} for name in ("openai", "anthropic", "httpx2", "httpcore2")},
+    "loggers": {name: {"level": "WARNING"} for name in ("openai", "anthropic", "httpx2", "httpcore2", "stripe")},
 }

@@ -3,6 +3,7 @@
 import asyncio
 import random
 
+import msgspec
 import pytest
 
 from llm.health import BREAK_AFTER
@@ -176,6 +177,18 @@ async def test_at_the_ceiling_the_agent_gets_402_and_nothing_is_asked(elenas, ec
     answered = await elenas.call(HELLO)
     error = answered.json()["error"]
     assert (answered.status, error["code"]) == (402, "overage_ceiling_reached")
+    assert await echo.arequests() == []
+    assert elenas.records() == []
+
+
+async def test_an_invoice_that_is_not_paid_stops_plans_with_402_that_sdks_do_not_repeat(elenas, echo):
+    hers = on_plan("economy")
+    assert hers.plan
+    elenas.agents[TOKEN] = msgspec.structs.replace(hers, plan=msgspec.structs.replace(hers.plan, paused=True))
+    answered = await elenas.call(HELLO)
+    error = answered.json()["error"]
+    assert (answered.status, error["code"], answered.headers["x-should-retry"]) == (402, "plans_paused", "false")
+    assert "open invoice" in error["message"]
     assert await echo.arequests() == []
     assert elenas.records() == []
 

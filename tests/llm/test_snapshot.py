@@ -3,6 +3,7 @@
 import asyncio
 import threading
 
+import msgspec
 import pytest
 from django.db import OperationalError
 from django.utils import timezone
@@ -279,3 +280,19 @@ def test_another_tier_leaves_the_ceiling_and_a_customers_key_is_never_used_for_a
     assert (tried.plan.tier, tried.plan.most_tokens) == ("premium", 4_500_000)
     assert tried.target is None
     assert module.on_key(here, bot, ProviderKey.objects.get(), model="gpt-4o") == here
+
+
+def test_only_agents_on_plans_pause_where_an_invoice_is_not_paid(alex, bot):
+    faq = services.create_agent(workspace=alex.workspace, name="FAQ Bot", by=alex.user)
+    subscriptions.choose_plan(agent=faq, tier="economy", by=alex.user, at=timezone.now())
+    services.pause_managed(workspace=alex.workspace, at=timezone.now(), by="Stripe")
+    pausing, on_his_key = load(digest_of(token_of(faq, alex))), load(digest_of(token_of(bot, alex)))
+    assert pausing
+    assert pausing.plan
+    assert pausing.plan.paused
+    assert on_his_key
+    assert (on_his_key.plan, on_his_key.paused) == (None, False)
+    services.resume_managed(workspace=alex.workspace, by="Stripe")
+    resumed = load(digest_of(token_of(faq, alex)))
+    assert resumed
+    assert resumed.plan == msgspec.structs.replace(pausing.plan, paused=False)
