@@ -8,16 +8,30 @@ from pathlib import Path
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from metering.mongodb_urls import HINT, is_mongodb, usable
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
+
+
+def mongodb_checked(url: str) -> str:
+    """Return ``url``, having made sure, if it is MongoDB's, that it can be used.
+
+    Raises:
+        ImproperlyConfigured: when it can't. What is wrong in it isn't repeated: it may be a part of the password.
+    """
+    if is_mongodb(url) and not usable(url):
+        raise ImproperlyConfigured(f"METER_DATABASE_URL can't be used. {HINT}")
+    return url
+
 
 DEBUG: bool = env.bool("DEBUG", default=False)
 VAR_DIR: Path = Path(env.str("VAR_DIR", default="") or BASE_DIR / "var").resolve()
 VAR_DIR.mkdir(parents=True, exist_ok=True)
 
 DATABASE_URL: str = env.str("DATABASE_URL", default="") or f"sqlite:///{VAR_DIR / 'vutler.sqlite3'}"
-METER_DATABASE_URL: str = env.str("METER_DATABASE_URL", default="") or DATABASE_URL
+METER_DATABASE_URL: str = mongodb_checked(env.str("METER_DATABASE_URL", default="")) or DATABASE_URL
 REDIS_URL: str = env.str("REDIS_URL", default="")
 
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])

@@ -7,6 +7,7 @@ from csp.constants import NONCE, NONE, SELF
 from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
 
+from metering.mongodb_urls import is_mongodb
 from vutler import env
 from vutler.logs import render_exception
 
@@ -89,7 +90,8 @@ FORM_RENDERER = "agents.forms.renderer.Renderer"
 # --- Databases --------------------------------------------------------------------------------
 
 DATABASES: dict[str, Any] = {"default": env.env.db_url_config(env.DATABASE_URL)}
-if env.METER_DATABASE_URL != env.DATABASE_URL:
+METER_MONGODB_URL = env.METER_DATABASE_URL if is_mongodb(env.METER_DATABASE_URL) else ""
+if not METER_MONGODB_URL and env.METER_DATABASE_URL != env.DATABASE_URL:
     DATABASES["meter"] = env.env.db_url_config(env.METER_DATABASE_URL)
 for _database in DATABASES.values():
     if _database["ENGINE"] == "django.db.backends.sqlite3":

@@ -101,7 +101,7 @@ class MongoStore:
 
     def usage(self, *, workspace_id: UUID, month: Month) -> list[AgentUsage]:
         """See :meth:`metering.store.base.Store.usage`."""
-        some = {"workspace_id": workspace_id, **_during(month)}
+        some = {"workspace_id": workspace_id, **during(month)}
         sums = {
             **mongo_sums.SUMS,
             "failed": {"$sum": {"$cond": [{"$ne": ["$status", OK]}, 1, 0]}},
@@ -114,7 +114,7 @@ class MongoStore:
 
     def month_tokens(self, *, agent_id: UUID, month: Month, leaving_out: Collection[UUID] = ()) -> int:
         """See :meth:`metering.store.base.Store.month_tokens`."""
-        some = {"agent_id": agent_id, **_during(month), "mode": _NOT_OWN_KEY}
+        some = {"agent_id": agent_id, **during(month), "mode": _NOT_OWN_KEY}
         if leaving_out:
             some["_id"] = {"$nin": list(leaving_out)}
         with reachable():
@@ -148,7 +148,7 @@ class MongoStore:
         every: list[Document] = [
             {"workspace_id": workspace_id, **{name: value for name, value in alike.items() if value}}
         ]
-        every += [_during(month)] if month else []
+        every += [during(month)] if month else []
         every += [{"timestamp": _of_day(day)}] if day else []
         every += [{"mode": _NOT_OWN_KEY}] if managed else []
         every += [{"stored": {"$lt": before}}] if before is not None else []
@@ -195,8 +195,12 @@ class MongoStore:
 
     def days(self) -> tuple[date, date] | None:
         """See :meth:`metering.store.base.Store.days`."""
-        first, last = self._end({}, OLDEST_FIRST), self._end({}, NEWEST_FIRST)
+        first, last = self.ends()
         return (first.date(), last.date()) if first and last else None
+
+    def ends(self) -> tuple[datetime | None, datetime | None]:
+        """Return when the oldest and the newest record are from."""
+        return self._end({}, OLDEST_FIRST), self._end({}, NEWEST_FIRST)
 
     def find(self, ids: Collection[UUID]) -> list[UsageRecord]:
         """See :meth:`metering.store.base.Store.find`."""
@@ -219,7 +223,7 @@ class MongoStore:
 
     def counted(self, *, agent_ids: Collection[UUID], month: Month, before: int | None = None) -> Iterator[Counted]:
         """See :meth:`metering.store.base.Store.counted`."""
-        some = {"agent_id": {"$in": list(agent_ids)}, **_during(month), "mode": _NOT_OWN_KEY}
+        some = {"agent_id": {"$in": list(agent_ids)}, **during(month), "mode": _NOT_OWN_KEY}
         if before is not None:
             some["stored"] = {"$lt": before}
         names = dict.fromkeys(("agent_id", "tokens_input", "tokens_output"), 1)
@@ -249,7 +253,8 @@ class MongoStore:
         return mongo_documents.record(found).timestamp if found else None
 
 
-def _during(month: Month) -> Document:
+def during(month: Month) -> Document:
+    """Return the condition that a record is of a month."""
     return {"timestamp": {"$gte": month.start, "$lt": month.end}}
 
 

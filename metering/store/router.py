@@ -16,10 +16,10 @@ class MeterRouter:
     db_for_write = db_for_read
 
     def allow_migrate(self, db: str, app_label: str, **_hints: Any) -> bool | None:
-        """Tell whether ``app_label``'s tables belong in ``db``."""
-        if settings.METER_DATABASE == "default":
-            return None
-        return (db == settings.METER_DATABASE) == (app_label == "metering")
+        """Tell whether ``app_label``'s tables belong in ``db``: in any but the first one, those of the meter alone."""
+        if db != "default":
+            return app_label == "metering"
+        return None if settings.METER_DATABASE == "default" else app_label != "metering"
 
     @staticmethod
     def _database(app_label: str) -> str | None:

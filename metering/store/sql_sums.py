@@ -48,15 +48,16 @@ _TWO_DIGITS: Final = Case(
 )
 
 
-def mark() -> int:
-    """See :meth:`metering.store.base.Store.mark`."""
-    if connections[settings.METER_DATABASE].vendor == "sqlite":
-        return int(_rows(f"SELECT {_NEXT_BATCH}", [])[0][0])
+def mark(using: str = "") -> int:
+    """See :meth:`metering.store.base.Store.mark`; ``using`` another database than the meter's own."""
+    using = using or settings.METER_DATABASE
+    if connections[using].vendor == "sqlite":
+        return int(_rows(f"SELECT {_NEXT_BATCH}", [], using)[0][0])
     try:
-        with transaction.atomic(using=settings.METER_DATABASE):
-            _rows(f"SELECT set_config('lock_timeout', '{LOCKED_AFTER * 1000:.0f}ms', true)", [])
-            _rows(f"SELECT pg_advisory_xact_lock({LOCK})", [])
-            [(last, taken)] = _rows(f"SELECT last_value, is_called FROM {SEQUENCE}", [])  # noqa: S608
+        with transaction.atomic(using=using):
+            _rows(f"SELECT set_config('lock_timeout', '{LOCKED_AFTER * 1000:.0f}ms', true)", [], using)
+            _rows(f"SELECT pg_advisory_xact_lock({LOCK})", [], using)
+            [(last, taken)] = _rows(f"SELECT last_value, is_called FROM {SEQUENCE}", [], using)  # noqa: S608
     except OperationalError as error:
         raise StoreUnavailable("records are being stored, and it takes its time") from error
     return int(last) + int(taken)
@@ -142,8 +143,8 @@ def _hours(where: str, values: list[Any]) -> Hours:
     return dict(found)
 
 
-def _rows(statement: str, values: list[Any]) -> list[tuple[Any, ...]]:
-    with connections[settings.METER_DATABASE].cursor() as cursor:
+def _rows(statement: str, values: list[Any], using: str = "") -> list[tuple[Any, ...]]:
+    with connections[using or settings.METER_DATABASE].cursor() as cursor:
         cursor.execute(statement, [_value(each) for each in values])
         rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows

@@ -325,7 +325,7 @@ def test_a_month_without_records_is_empty(store):
 
 # --- What is new ----------------------------------------------------------------------------------
 
-ON_A_PLAN = {"mode": "managed", "tier": "economy"}
+ON_A_PLAN: dict[str, Any] = {"mode": "managed", "tier": "economy"}
 SIX = datetime(2026, 2, 16, 18, tzinfo=UTC)
 
 
