@@ -33,6 +33,7 @@ from billing.models import (
     InvoiceLine,
     Status,
 )
+from billing.payments_admin import SentInline
 from billing.staff_forms import ProfileForm
 from billing.staff_views import correct_page, revenue_page
 from metering.periods import Month
@@ -97,7 +98,7 @@ class InvoiceAdmin(Operated, ModelAdmin):  # type: ignore[misc]
         *("workspace", "number", "status", "period_start", "period_end", "currency", "subtotal", "tax", "total"),
         *("made_out_to", "for_programs", "finalized_at", "due_at", "paid_at", "closed_at", "mailed_at"),
     )
-    inlines = (LinesInline, CreditNotesInline)
+    inlines = (LinesInline, CreditNotesInline, SentInline)
     actions = ("sum_up", "issue", "paid", "export_xlsx")
     actions_detail = ("correct", "pdf")
 

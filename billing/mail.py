@@ -63,9 +63,11 @@ def send(invoice: Invoice) -> None:
         SMTPException, OSError: when the mail server doesn't take it.
     """
     with translation.override(invoice.snapshot["language"]):
+        account = PaymentAccount.objects.filter(pk=invoice.workspace_id).first()
         said = {
             "invoice": invoice,
             "total": money(invoice.total),
+            "method": account.method if account else "",
             "month": month_name(str(invoice.month)),
             "url": settings.SITE_URL + reverse("billing:invoice", args=[invoice.pk]),
         }

@@ -348,4 +348,5 @@ def change_profile(*, workspace: Workspace, details: Mapping[str, str], by: Acto
 
 def _tell(action: str, invoice: Invoice, *, by: Actor, **detail: str) -> None:
     audit(workspace=invoice.workspace, by=by, action=action, target=invoice, **detail)
-    transaction.on_commit(lambda: invoice_moved.send(sender=Invoice, invoice_id=invoice.pk, by=by))
+    # Whoever listens and fails doesn't keep the next invoice from being issued.
+    transaction.on_commit(lambda: invoice_moved.send(sender=Invoice, invoice_id=invoice.pk, by=by), robust=True)

@@ -246,7 +246,8 @@ def _trouble(sent: SentInvoice, error: GatewayError | ValidationError) -> None:
     said = "; ".join(error.messages) if isinstance(error, ValidationError) else str(error)
     sent.problem = said[:300]
     sent.save(update_fields=["problem"])
-    log.error("invoice_not_settled", invoice=str(sent.invoice), stripe_id=sent.stripe_id, reason=said)
+    say = log.warning if isinstance(error, Away) else log.error
+    say("invoice_not_settled", invoice=str(sent.invoice), stripe_id=sent.stripe_id, reason=said)
 
 
 # --- What is to be settled ----------------------------------------------------------------------
@@ -289,18 +290,17 @@ def account_of(workspace: Workspace) -> PaymentAccount:
 
 
 def registered(workspace: Workspace, gateway: Gateway) -> PaymentAccount:
-    """Return a workspace's account with its customer at the gateway, who is made where there is none yet.
+    """Return a workspace's account with its customer at the gateway, made or brought up to date.
 
     Raises:
         GatewayError: where the gateway couldn't be asked.
     """
     PaymentAccount.objects.get_or_create(workspace=workspace)
     account = account_of(workspace)
-    if account.customer_id is None:
-        owner = Member.objects.filter(workspace=workspace, role=Role.OWNER).order_by("created_at", "pk").first()
-        payer = orders.payer(services.profile_of(workspace), email=owner.user.email if owner else "")
-        account.customer_id = gateway.register(payer)
-        account.save(update_fields=["customer_id"])
+    owner = Member.objects.filter(workspace=workspace, role=Role.OWNER).order_by("created_at", "pk").first()
+    payer = orders.payer(services.profile_of(workspace), email=owner.user.email if owner else "")
+    account.customer_id = gateway.register(payer, known_as=account.customer_id)
+    account.save(update_fields=["customer_id"])
     return account
 
 

@@ -112,8 +112,8 @@ class Gateway(Protocol):
     # What is too little to be charged, in USD.
     smallest: Decimal
 
-    def register(self, payer: Payer) -> str:
-        """Return the id of a workspace's customer, who is new or known."""
+    def register(self, payer: Payer, *, known_as: str | None = None) -> str:
+        """Return the id of a workspace's customer, and let it be called as the workspace is now."""
         ...
 
     def method(self, customer_id: str) -> Method | None:

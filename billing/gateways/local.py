@@ -18,7 +18,7 @@ class Local:
     collects = False
     smallest = Decimal("0.00")
 
-    def register(self, payer: Payer) -> str:
+    def register(self, payer: Payer, *, known_as: str | None = None) -> str:  # noqa: ARG002
         """Return the workspace's own id."""
         return str(payer.workspace_id)
 

@@ -52,19 +52,23 @@ class Stripe:
 
     # --- Customers ------------------------------------------------------------------------------
 
-    def register(self, payer: Payer) -> str:
+    def register(self, payer: Payer, *, known_as: str | None = None) -> str:
         """Return the id of a workspace's customer: the one that is there, or a new one."""
         with _errors():
-            found = self._stripe.customers.search({"query": f"metadata['workspace']:'{payer.workspace_id}'"})
-            customer = next(iter(found.data), None) or self._stripe.customers.create(
-                # Nothing that may change before this is made again: the key stands for these very words.
-                {"metadata": {"workspace": str(payer.workspace_id)}},
-                _once(payer.workspace_id, "customer"),
-            )
+            customer_id = known_as or self._customer(payer)
             self._stripe.customers.update(
-                customer.id, {"name": payer.name, "email": payer.email, "preferred_locales": [payer.language]}
+                customer_id, {"name": payer.name, "email": payer.email, "preferred_locales": [payer.language]}
             )
-            return customer.id
+            return customer_id
+
+    def _customer(self, payer: Payer) -> str:
+        # Search lags by a minute; within it, the key finds what was made.
+        found = self._stripe.customers.search({"query": f"metadata['workspace']:'{payer.workspace_id}'"})
+        for each in found.data:
+            return each.id
+        # Nothing in it that may change before it's made again: the key stands for these very words.
+        once = _once(payer.workspace_id, "customer")
+        return self._stripe.customers.create({"metadata": {"workspace": str(payer.workspace_id)}}, once).id
 
     def method(self, customer_id: str) -> Method | None:
         """Return what a customer pays with. What was added last is, where nothing else was chosen."""
