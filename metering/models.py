@@ -44,6 +44,8 @@ class UsageRecord(models.Model):
     price_version = models.CharField(max_length=260, blank=True)
     experiment_arm = models.CharField(max_length=40, blank=True)
     provenance = models.CharField(max_length=10)
+    # Empty as NULL: lines that a journal kept from before there were sessions have none.
+    session = models.CharField(max_length=16, null=True, blank=True, editable=False)
     # Grows in the order in which records were stored. See ``metering.store.sql_sums``.
     stored = models.BigIntegerField(default=0, editable=False)
 
@@ -54,6 +56,13 @@ class UsageRecord(models.Model):
             models.Index(fields=["agent_id", "-timestamp", "-id"], name="records_of_agent"),
             models.Index(fields=["-timestamp", "-id"], name="records_by_time"),
             models.Index(fields=["stored"], name="records_as_stored"),
+            # All that an experiment's results need, so that they are read without the records themselves.
+            models.Index(
+                fields=["experiment_arm", "session"],
+                include=["status", "cost_total", "price_total", "latency_ms"],
+                condition=models.Q(experiment_arm__gt=""),
+                name="records_of_experiments",
+            ),
         ]
 
     def __str__(self) -> str:

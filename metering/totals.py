@@ -9,6 +9,7 @@ from uuid import UUID
 
 BYOKEY: Final = "byokey"
 OK: Final = "ok"
+LEFT: Final = "client_closed"  # by its caller, before it came to an end
 MONEY: Final = frozenset({"cost_total", "price_total"})
 LARGEST: Final = 2**63 - 1  # what a column of a roll-up holds
 LARGEST_USD: Final = Decimal(LARGEST) / 10**12  # the same, as picodollars

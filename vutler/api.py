@@ -9,6 +9,7 @@ from drf_spectacular.views import SpectacularSwaggerSplitView as Docs
 from agents import api as agents
 from billing import api as billing
 from llm import api as llm
+from llm.experiments import api as experiments
 from metering import api as metering
 
 MANY: dict[str, Any] = {"get": "list", "post": "create"}
@@ -23,6 +24,9 @@ urlpatterns = [
     path("agents/<str:agent_id>/check-key/", llm.CheckKey.as_view(), name="check_key"),
     path("keys/", agents.Keys.as_view(MANY), name="keys"),
     path("keys/<str:pk>/", agents.Keys.as_view(ONE), name="key"),
+    path("experiments/", experiments.Experiments.as_view(MANY), name="experiments"),
+    path("experiments/<str:pk>/", experiments.Experiments.as_view(ONE), name="experiment"),
+    path("experiments/<str:pk>/results/", experiments.ResultsOf.as_view(), name="experiment_results"),
     path("templates/", agents.Templates.as_view(), name="templates"),
     path("providers/", agents.Providers.as_view(), name="providers"),
     path("tiers/", agents.Tiers.as_view(), name="tiers"),

@@ -61,6 +61,24 @@ class Counted(NamedTuple):
     tokens_output: int
 
 
+class OfSession(NamedTuple):
+    """What an arm of an experiment did in a session. Requests that their caller left count nowhere but in the cost.
+
+    ``ended`` are those that came to an end, well or not, ``answered`` those that came to a good one, which took
+    ``latency_ms`` together; ``priced`` are those whose cost is known: ``cost_total`` USD; all have a ``price_total``.
+    """
+
+    arm: str
+    session: str
+    requests: int
+    ended: int
+    answered: int
+    latency_ms: int
+    priced: int
+    cost_total: Decimal
+    price_total: Decimal
+
+
 Hours = Mapping[datetime, Collection[UUID]]  # agents by the hour (its first instant, UTC)
 
 
@@ -193,6 +211,12 @@ class Store(Protocol):
         Raises:
             StoreUnavailable: when the database is away. Records are stored all the same.
         """
+        ...
+
+    # --- for experiments --------------------------------------------------------------------------
+
+    def sessions(self, *, arms: Collection[str]) -> Iterator[OfSession]:
+        """Give what these arms of experiments did, by session."""
         ...
 
     # --- for invoices ---------------------------------------------------------------------------

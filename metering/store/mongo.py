@@ -15,7 +15,7 @@ from pymongo.errors import BulkWriteError
 from metering.models import UsageRecord
 from metering.periods import Month
 from metering.store import cursors, mongo_client, mongo_documents, mongo_sums
-from metering.store.base import AgentUsage, Counted, Hours, Page
+from metering.store.base import AgentUsage, Counted, Hours, OfSession, Page
 from metering.store.json_lines import read as read_lines
 from metering.store.mongo_client import reachable
 from metering.store.mongo_documents import MICROSECONDS, Document, split
@@ -34,6 +34,11 @@ INDEXES: Final = [
     IndexModel([("agent_id", ASCENDING), *OLDEST_FIRST], name="records_of_agent"),
     IndexModel(OLDEST_FIRST, name="records_by_time"),
     IndexModel([("stored", ASCENDING)], name="records_as_stored"),
+    IndexModel(
+        [("experiment_arm", ASCENDING), ("session", ASCENDING)],
+        name="records_of_experiments",
+        partialFilterExpression={"experiment_arm": {"$gt": ""}},
+    ),
 ]
 
 _NOT_OWN_KEY: Final = {"$ne": BYOKEY}
@@ -220,6 +225,10 @@ class MongoStore:
 
     def make_room(self, *, at: datetime) -> None:
         """See :meth:`metering.store.base.Store.make_room`."""
+
+    def sessions(self, *, arms: Collection[str]) -> Iterator[OfSession]:
+        """See :meth:`metering.store.base.Store.sessions`."""
+        return mongo_sums.sessions(self._patiently, arms)
 
     def counted(self, *, agent_ids: Collection[UUID], month: Month, before: int | None = None) -> Iterator[Counted]:
         """See :meth:`metering.store.base.Store.counted`."""

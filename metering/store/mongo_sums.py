@@ -10,6 +10,7 @@ Counts are added as decimals: a sum of whole numbers that passes 64 bits would b
 """
 
 from collections import defaultdict
+from collections.abc import Collection as Several
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -20,10 +21,10 @@ from pymongo import DESCENDING
 from pymongo.collection import Collection
 
 from metering.periods import Month
-from metering.store.base import Hours
+from metering.store.base import Hours, OfSession
 from metering.store.mongo_client import reachable
 from metering.store.mongo_documents import NOT_YET, Document
-from metering.totals import MONEY, OK, Latency, Slice, Totals
+from metering.totals import LEFT, MONEY, OK, Latency, Slice, Totals
 
 HOUR: Final = timedelta(hours=1)
 AGENTS_AT_ONCE: Final = 1_000  # in one command
@@ -138,6 +139,34 @@ def recent_latencies(records: Records, *, since: int, agent_id: UUID, month: Mon
     """See :meth:`metering.store.base.Store.recent_latencies`."""
     for row in _took(records, {**_recent(since, month), "agent_id": agent_id}, {}):
         yield row["_id"]["took"], row["requests"]
+
+
+def sessions(records: Records, arms: Several[str]) -> Iterator[OfSession]:
+    """See :meth:`metering.store.base.Store.sessions`."""
+    ok = {"$eq": ["$status", OK]}
+    sums = {
+        "requests": {"$sum": 1},
+        "ended": {"$sum": {"$cond": [{"$ne": ["$status", LEFT]}, 1, 0]}},
+        "answered": {"$sum": {"$cond": [ok, 1, 0]}},
+        "latency_ms": {"$sum": {"$cond": [ok, "$latency_ms", 0]}},
+        "unpriced": _UNPRICED,
+        "cost_total": {"$sum": "$cost_total"},
+        "price_total": {"$sum": "$price_total"},
+    }
+    # The second condition is the index's own.
+    some = {"experiment_arm": {"$in": list(arms), "$gt": ""}}
+    for row in grouped(records, some, {"arm": "$experiment_arm", "session": "$session"}, **sums):
+        yield OfSession(
+            arm=row["_id"]["arm"],
+            session=row["_id"].get("session") or "",
+            requests=row["requests"],
+            ended=row["ended"],
+            answered=row["answered"],
+            latency_ms=row["latency_ms"],
+            priced=row["requests"] - row["unpriced"],
+            cost_total=Decimal(row["cost_total"]),
+            price_total=Decimal(row["price_total"]),
+        )
 
 
 def grouped(records: Records, some: Document, by: Mapping[str, Any], **sums: Any) -> Iterator[Document]:

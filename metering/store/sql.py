@@ -20,7 +20,7 @@ from django.db.models.functions import Coalesce, TruncMonth
 from metering.models import UsageRecord
 from metering.periods import Month
 from metering.store import cursors, json_lines, json_rows, sql_months, sql_sums
-from metering.store.base import AgentUsage, BadRecord, Counted, Hours, Page, StoreUnavailable
+from metering.store.base import AgentUsage, BadRecord, Counted, Hours, OfSession, Page, StoreUnavailable
 from metering.totals import BYOKEY, OK, Latency, Slice, Totals
 
 STORED: Final = "stored"
@@ -198,6 +198,10 @@ class SqlStore:
     def make_room(self, *, at: datetime) -> None:
         """See :meth:`metering.store.base.Store.make_room`."""
         sql_months.make_room(at=at)
+
+    def sessions(self, *, arms: Collection[str]) -> Iterator[OfSession]:
+        """See :meth:`metering.store.base.Store.sessions`."""
+        return sql_sums.sessions(arms)
 
     def counted(self, *, agent_ids: Collection[UUID], month: Month, before: int | None = None) -> Iterator[Counted]:
         """See :meth:`metering.store.base.Store.counted`."""

@@ -7,7 +7,7 @@ be seen, or never will be. In SQLite one writer is at work at a time, so batches
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -19,8 +19,8 @@ from django.db.models.functions import Coalesce, TruncDate
 
 from metering.models import UsageRecord
 from metering.periods import Month
-from metering.store.base import Hours, StoreUnavailable
-from metering.totals import OK, Latency, Slice, Totals
+from metering.store.base import Hours, OfSession, StoreUnavailable
+from metering.totals import LEFT, OK, Latency, Slice, Totals
 
 HOUR: Final = timedelta(hours=1)
 AGENTS_AT_ONCE: Final = 1_000  # in one statement
@@ -102,6 +102,38 @@ def recent_latencies(*, since: int, agent_id: UUID, month: Month) -> Iterator[tu
     """See :meth:`metering.store.base.Store.recent_latencies`."""
     for row in _took(_recent(since, month).filter(agent_id=agent_id)):
         yield row["took"], row["requests"]
+
+
+def sessions(arms: Collection[str]) -> Iterator[OfSession]:
+    """See :meth:`metering.store.base.Store.sessions`."""
+    usd = UsageRecord._meta.get_field("cost_total")
+    ok, priced = Q(status=OK), Q(cost_total__isnull=False)
+    # The second condition is the index's own. All columns are in it, so the records themselves aren't read.
+    rows = UsageRecord.objects.filter(experiment_arm__in=list(arms), experiment_arm__gt="").order_by()
+    for row in (
+        rows.values("experiment_arm", "session")
+        .annotate(
+            requests=Count("status"),
+            ended=Count("status", filter=~Q(status=LEFT)),
+            answered=Count("status", filter=ok),
+            took=Coalesce(Sum("latency_ms", filter=ok), 0),
+            priced=Count("status", filter=priced),
+            sum_cost=Coalesce(Sum("cost_total"), 0, output_field=usd),
+            sum_price=Coalesce(Sum("price_total"), 0, output_field=usd),
+        )
+        .iterator(chunk_size=10_000)
+    ):
+        yield OfSession(
+            arm=row["experiment_arm"],
+            session=row["session"] or "",
+            requests=row["requests"],
+            ended=row["ended"],
+            answered=row["answered"],
+            latency_ms=int(row["took"]),
+            priced=row["priced"],
+            cost_total=row["sum_cost"],
+            price_total=row["sum_price"],
+        )
 
 
 def _recent(since: int, month: Month) -> "QuerySet[UsageRecord]":

@@ -1,6 +1,7 @@
 """What a store of usage records promises, asked of SQLite, PostgreSQL and MongoDB alike."""
 
 import base64
+import json
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -22,8 +23,9 @@ from hypothesis import strategies as st
 from agents.models import Agent
 from metering.models import UsageRecord
 from metering.periods import Month
-from metering.record import Record
+from metering.record import PICO, Record
 from metering.store import BadRecord, Store, StoreUnavailable, get_store, mongo_client
+from metering.store.base import OfSession
 from metering.store.sql import SqlStore
 from tests.backends import Postgres, mongodb
 from tests.metering.records import record
@@ -499,3 +501,44 @@ def test_what_was_stored_after_a_mark_is_not_forgotten(store):
     store.append(written(record(BOT, at=NOON + timedelta(seconds=1))))
     assert store.forget(workspace_id=WORKSPACE, until=MARCH, before=mark) == 1
     assert moments(store, BOT) == [NOON + timedelta(seconds=1)]
+
+
+# --- Experiments ----------------------------------------------------------------------------------------------------
+
+
+def test_what_sides_of_an_experiment_did_is_told_by_session(store):
+    store.append(
+        written(
+            record(BOT, experiment_arm="arm-a", session="one", cost_input="0.25", cost_output="0.50"),
+            record(BOT, experiment_arm="arm-a", session="one", latency_ms=800, price_total=2 * PICO),
+            record(BOT, experiment_arm="arm-a", session="one", status="client_closed", latency_ms=9_000),
+            record(BOT, experiment_arm="arm-a", session="one", status="timeout", latency_ms=60_000),
+            record(BOT, experiment_arm="arm-a", session="two"),
+            record(BOT, experiment_arm="arm-b", session="one"),
+            record(BOT, experiment_arm="of-another", session="one"),
+            record(BOT),
+        )
+    )
+    found = {(each.arm, each.session): each for each in store.sessions(arms=["arm-a", "arm-b"])}
+    assert sorted(found) == [("arm-a", "one"), ("arm-a", "two"), ("arm-b", "one")]
+    assert found["arm-a", "one"] == OfSession(
+        arm="arm-a",
+        session="one",
+        requests=4,
+        ended=3,
+        answered=2,
+        latency_ms=2_000,
+        priced=1,
+        cost_total=Decimal("0.75"),
+        price_total=Decimal(2),
+    )
+    assert list(store.sessions(arms=[])) == []
+
+
+def test_a_line_from_before_there_were_sessions_has_none(store):
+    [line] = written(record(BOT, experiment_arm="arm-a"))
+    old = json.loads(line)
+    del old["session"]
+    store.append([json.dumps(old).encode()])
+    [found] = store.sessions(arms=["arm-a"])
+    assert (found.session, found.requests) == ("", 1)
