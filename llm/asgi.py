@@ -101,6 +101,7 @@ class GatewayApp:
             MESSAGES: {"POST": partial(gateway.complete, read=read_messages)},
             f"{MESSAGES}/count_tokens": {"POST": gateway.count_tokens},
             MODELS: {"GET": gateway.models},
+            "/v1/feedback": {"POST": gateway.feedback},
         }
         self._model = gateway.models
 

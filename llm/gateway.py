@@ -32,6 +32,7 @@ from llm.errors import (
     UpstreamUnavailable,
 )
 from llm.exchange import Exchange, line
+from llm.feedback import Desk
 from llm.health import meaning_of
 from llm.idempotency import Once
 from llm.limits import Allowed, Ask, Limits
@@ -111,6 +112,7 @@ class Gateway:
         self._once = once
         self._observers = observers
         self._owners = owners
+        self._desk = Desk()
         self._settling: set[asyncio.Task[None]] = set()
         # Now, rather than in the midst of requests when the first one is cut.
         tokens.load()
@@ -176,10 +178,22 @@ class Gateway:
         await reply.start(found.status, found.headers)
         await reply.end(found.body)
 
+    async def feedback(self, call: Call, reply: Reply) -> None:
+        """Take what somebody thought of one of the agent's answers. A paused agent's are still worth something.
+
+        Raises:
+            GatewayError: when it isn't taken.
+        """
+        agent = await self._snapshots.get(call.token)
+        taken = await self._desk.take(call.body, agent_id=agent.agent_id)
+        await reply.start(OK, [JSON])
+        await reply.end(msgspec.json.encode(taken))
+
     async def close(self) -> None:
         """Wait for what is being settled."""
         await asyncio.gather(*self._settling, return_exceptions=True)
         await self._once.close()
+        await self._desk.close()
 
     async def _admit(self, call: Call) -> AgentSnapshot:
         return _admitted(await self._snapshots.get(call.token))

@@ -88,7 +88,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     def most_output(self) -> int | None:
         """Return the bound that the request sets on its answer, in tokens, if it sets one."""
-        bounds = _read(_read_bounds, self.body)
+        bounds = read_fields(_read_bounds, self.body)
         return bounds.max_completion_tokens or bounds.max_output_tokens or bounds.max_tokens
 
     def with_model(self) -> bytes:
@@ -126,7 +126,7 @@ def read_chat(call: Call, default_model: str) -> ChatRequest:
     Raises:
         InvalidRequest: when it can't be read; names the field.
     """
-    fields = _read(_read_chat, call.body)
+    fields = read_fields(_read_chat, call.body)
     return ChatRequest(
         id=call.id,
         body=call.body,
@@ -143,7 +143,7 @@ def read_messages(call: Call, default_model: str) -> MessagesRequest:
     Raises:
         InvalidRequest: when it can't be read; names the field.
     """
-    fields = _read(_read_messages, call.body)
+    fields = read_fields(_read_messages, call.body)
     sent = {name: call.headers.get(name.encode(), b"").decode("latin-1") for name in ANTHROPIC_HEADERS}
     return MessagesRequest(
         id=call.id,
@@ -161,7 +161,7 @@ def read_responses(call: Call, default_model: str) -> ResponsesRequest:
     Raises:
         InvalidRequest: when it can't be read, or asks to go on in the background; names the field.
     """
-    fields = _read(_read_responses, call.body)
+    fields = read_fields(_read_responses, call.body)
     if fields.background:
         # Nobody would be here to count what it uses.
         raise InvalidRequest("A response can't be made in the background here.", param="background")
@@ -180,7 +180,7 @@ def read_embeddings(call: Call, default_model: str) -> EmbeddingsRequest:
     Raises:
         InvalidRequest: when it can't be read; names the field.
     """
-    fields = _read(_read_embeddings, call.body)
+    fields = read_fields(_read_embeddings, call.body)
     return EmbeddingsRequest(
         id=call.id,
         body=call.body,
@@ -198,7 +198,12 @@ def with_fields(body: bytes, fields: dict[str, Any], *, without: str = "") -> by
     return msgspec.json.encode(raw)
 
 
-def _read(decode: Callable[[bytes], Fields], body: bytes) -> Fields:
+def read_fields(decode: Callable[[bytes], Fields], body: bytes) -> Fields:
+    """Return what ``decode`` makes of a body.
+
+    Raises:
+        InvalidRequest: when it can't be read; names the field.
+    """
     try:
         return decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

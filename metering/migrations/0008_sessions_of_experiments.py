@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('metering', '0005_months'),
+        ('metering', '0007_alerts'),
     ]
 
     operations = [
