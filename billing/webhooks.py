@@ -28,12 +28,13 @@ def stripe_webhook(request: HttpRequest) -> HttpResponse:
     signature = request.headers.get("stripe-signature", "")
     try:
         stripe.WebhookSignature.verify_header(request.body, signature, settings.STRIPE_WEBHOOK_SECRET, TOLERANCE)
-        again = hearing.take_note(json.loads(request.body))
+        event = json.loads(request.body)
+        waiting = hearing.take_note(event)
     except (stripe.SignatureVerificationError, ValueError, KeyError, TypeError, AttributeError) as error:
         log.warning("stripe_event_refused", reason=type(error).__name__)
         return HttpResponse(status=TELL_AGAIN)
-    if again:
-        _enqueue(json.loads(request.body)["id"])
+    if waiting:
+        _enqueue(event["id"])
     return HttpResponse(status=204)
 
 
