@@ -75,6 +75,16 @@ class Workspace(models.Model):
     # Since when its agents on plans aren't answered, because an invoice isn't paid. Those on own keys are.
     managed_paused_at = models.DateTimeField(null=True, blank=True, editable=False)
     members = models.ManyToManyField(User, through="Member", related_name="workspaces")
+    # How many whole months of requests are kept besides the current one. See ``agents.keeping``.
+    keep_months = models.PositiveSmallIntegerField(default=13)
+    # Its last month is the one in which it was closed. Erased: nothing is left but what invoices need.
+    closed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    erased_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(keep_months__gte=1, keep_months__lte=24), name="requests_kept_a_while")
+        ]
 
     def __str__(self) -> str:
         return self.name

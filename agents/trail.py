@@ -8,6 +8,9 @@ from django.utils.translation import gettext_lazy as _
 SENTENCES = {
     "workspace.created": _("opened the workspace %(target)s"),
     "workspace.renamed": _("renamed the workspace from %(was)s to %(target)s"),
+    "workspace.closed": _("deleted the workspace %(target)s"),
+    "requests.kept": _("chose to keep requests for %(months)s months (before: %(was)s)"),
+    "data.taken": _("downloaded all data of the workspace"),
     "member.invited": _("invited %(target)s as %(role)s"),
     "member.uninvited": _("withdrew the invitation of %(target)s"),
     "member.joined": _("joined as %(role)s"),

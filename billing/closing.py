@@ -37,8 +37,9 @@ def open_workspaces(month: Month) -> list[UUID]:
     stayed = PlanStay.objects.filter(
         Q(ends_at=None) | Q(ends_at__gt=month.start), agent__workspace=OuterRef("pk"), starts_at__lt=month.end
     )
-    there = Q(created_at__lt=month.end) | Exists(stayed)
-    return list(Workspace.objects.filter(there, ~Exists(done)).order_by("pk").values_list("pk", flat=True))
+    here = Q(created_at__lt=month.end) & (Q(closed_at=None) | Q(closed_at__gte=month.start))
+    found = Workspace.objects.filter(here | Exists(stayed), ~Exists(done))
+    return list(found.order_by("pk").values_list("pk", flat=True))
 
 
 def close_month(month: Month, *, at: datetime, workspace_ids: list[UUID] | None = None) -> Iterator[Step]:

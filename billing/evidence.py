@@ -6,11 +6,13 @@ The digest is SHA-256 in hex over one line a record, in the order of ids: ``<id>
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby
 from typing import Final
 from uuid import UUID
 
 from billing.models import InvoiceLine
+from metering.kept import kept_since
 from metering.periods import Month
 from metering.store import Page, get_store
 
@@ -50,6 +52,12 @@ def gather(agent_ids: Collection[UUID], *, month: Month, before: int | None = No
                 digest.update(f"{record.id} {record.tokens_input} {record.tokens_output}\n".encode())
             found[agent_id] = Evidence(records=count, tokens=tokens, digest=digest.hexdigest())
     return found
+
+
+def gone_since(workspace_id: UUID, *, month: Month) -> datetime | None:
+    """Return since when the workspace's records are kept, where those of a month are gone."""
+    since = kept_since(workspace_id)
+    return since if since and month.start < since else None
 
 
 def records_behind(line: InvoiceLine, *, cursor: str | None = None) -> Page:

@@ -27,6 +27,7 @@ from billing.models import (
     InvoiceLine,
     Status,
 )
+from metering.kept import kept_since_of
 from metering.periods import Month
 from metering.store import get_store
 
@@ -64,7 +65,8 @@ def rate(workspaces: Sequence[Workspace], month: Month, *, provisional: bool = F
     for workspace in workspaces:
         profile = profiles.get(workspace.pk) or BillingProfile(workspace=workspace)
         mine = months.get(workspace.pk, [])
-        hosted = bool(mine) or workspace.created_at < month.end
+        over = workspace.closed_at is not None and workspace.closed_at < month.start
+        hosted = bool(mine) or (workspace.created_at < month.end and not over)
         draft = invoicing.draft(
             month=str(month),
             hosting=hosting[workspace.pk] if hosted else None,
@@ -127,10 +129,13 @@ def _came_late(ids: Collection[UUID], month: Month) -> dict[Month, set[UUID]]:
     if marks["since"] is None:
         return {}
     found: dict[Month, set[UUID]] = defaultdict(set)
-    for _workspace, agent_id, of in get_store().months_since(
+    kept = kept_since_of(ids)
+    for workspace_id, agent_id, of in get_store().months_since(
         workspace_ids=ids, since=marks["since"], until=month.start
     ):
-        found[of].add(agent_id)
+        # What came after the others of its month were deleted can't be added to them any more.
+        if of.start >= kept.get(workspace_id, of.start):
+            found[of].add(agent_id)
     return found
 
 

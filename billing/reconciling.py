@@ -1,6 +1,6 @@
 """Computes a month's invoices again from what is behind them, and names each difference."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -51,28 +51,35 @@ def check_invoice(invoice: Invoice) -> list[Difference]:
     histories = Agent.objects.in_bulk({line.agent_id for line in of_agents})
     for month in sorted({line.of_month for line in of_agents}):
         mine = [line for line in of_agents if line.of_month == month]
-        found = evidence.gather({_agent(line) for line in mine}, month=month, before=invoice.mark)
+        gone = evidence.gone_since(invoice.workspace_id, month=month)
+        found = {} if gone else evidence.gather({_agent(line) for line in mine}, month=month, before=invoice.mark)
         for line in mine:
-            behind = found.get(_agent(line), evidence.NONE)
+            behind = None if gone else found.get(_agent(line), evidence.NONE)
             agent = histories.get(_agent(line))
             terms = month_terms(agent.history(), month=month.start) if agent else None
             differences += _check_line(invoice, line, behind, terms)
     return differences
 
 
+def without_records(invoice: Invoice) -> datetime | None:
+    """Return since when records are kept, where those behind a line of the invoice are from before and so are gone."""
+    months = {line.of_month for line in invoice.lines.all() if line.agent_id}
+    found = (evidence.gone_since(invoice.workspace_id, month=month) for month in months)
+    return next((since for since in found if since), None)
+
+
 def _check_line(
-    invoice: Invoice, line: InvoiceLine, behind: evidence.Evidence, terms: Terms | None
+    invoice: Invoice, line: InvoiceLine, behind: evidence.Evidence | None, terms: Terms | None
 ) -> Iterator[Difference]:
     where = f"{invoice} line {line.position} ({line.description})"
-    yield from _compare(
-        where,
-        [
+    if behind:
+        counted = [
             ("number of records", line.records, behind.records),
             ("tokens", line.tokens, behind.tokens),
             ("digest", line.digest, behind.digest),
-            ("amount", line.amount, _amount(invoice, line, terms)),
-        ],
-    )
+        ]
+        yield from _compare(where, counted)
+    yield from _compare(where, [("amount", line.amount, _amount(invoice, line, terms))])
 
 
 def _amount(invoice: Invoice, line: InvoiceLine, terms: Terms | None) -> Decimal | None:
@@ -125,7 +132,7 @@ def check_complete(month: Month, *, at: datetime) -> list[Difference]:
     return missing
 
 
-def _compare(where: str, said: list[tuple[str, object, object]]) -> Iterator[Difference]:
+def _compare(where: str, said: Sequence[tuple[str, object, object]]) -> Iterator[Difference]:
     for what, stated, found in said:
         if stated != found:
             yield Difference(where=where, what=what, said=str(stated), found=str(found))

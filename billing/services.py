@@ -31,6 +31,7 @@ from billing.models import (
     Status,
 )
 from billing.rating import Rated, rate
+from metering.kept import gone
 from metering.periods import Month
 
 WAIT: Final = timedelta(hours=24)  # for records that come late
@@ -116,6 +117,9 @@ def _draw_up(workspaces: Sequence[Workspace], month: Month, *, at: datetime) -> 
     """Write the drafts of the workspaces' month anew where something changed; return all that there are."""
     if at < month.end:
         raise NotYet(_("This month isn't over."))
+    # What can't be counted any more isn't drawn up; a draft keeps its month's records (custody.retention).
+    uncountable = gone(month.start.date(), of=[each.pk for each in workspaces])
+    workspaces = [each for each in workspaces if each.pk not in uncountable]
     there = {
         each.workspace_id: each
         for each in Invoice.objects.filter(

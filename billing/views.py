@@ -103,7 +103,8 @@ def line(request: HttpRequest, invoice_id: UUID, line_id: UUID) -> HttpResponse:
         return render(request, "metering/away.html", status=503)
     except ValueError:
         raise Http404 from None
-    context = {"line": found, "invoice": found.invoice, "page": page, "cursor": cursor}
+    gone = evidence.gone_since(found.invoice.workspace_id, month=found.of_month) if found.agent_id else None
+    context = {"line": found, "invoice": found.invoice, "page": page, "cursor": cursor, "gone_since": gone}
     return render(request, "billing/line.html", context)
 
 

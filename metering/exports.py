@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -46,22 +46,24 @@ OURS: Final = frozenset({"provider", "model", "cost_input", "cost_output", "cost
 async def lines(page: Callable[[str | None], Page]) -> AsyncIterator[bytes]:
     """Give the CSV's lines; ``page`` reads the records that begin at a cursor."""
     cursor: str | None = None
-    yield _written([COLUMNS])
+    yield written([COLUMNS])
     while True:
         read = await sync_to_async(page)(cursor)
         if read.records:
-            yield _written([_row(record) for record in read.records])
+            yield written([row(each) for each in read.records])
         cursor = read.next_cursor
         if cursor is None:
             return
 
 
-def _row(record: UsageRecord) -> list[str]:
+def row(record: UsageRecord) -> list[str]:
+    """Return a record's cells, in the order of ``COLUMNS``."""
     hidden: frozenset[str] = frozenset() if record.tier == BYOKEY else OURS
-    return ["" if name in hidden else _cell(getattr(record, name)) for name in COLUMNS]
+    return ["" if name in hidden else cell(getattr(record, name)) for name in COLUMNS]
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """Return a value as a cell says it."""
     if value is None:
         return ""
     if isinstance(value, datetime):
@@ -73,7 +75,8 @@ def _cell(value: Any) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
-def _written(rows: Sequence[Sequence[str]]) -> bytes:
+def written(rows: Iterable[Sequence[str]]) -> bytes:
+    """Return rows as lines of CSV."""
     text = io.StringIO()
     csv.writer(text).writerows(rows)
     return text.getvalue().encode()

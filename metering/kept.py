@@ -12,6 +12,11 @@ def kept_since(workspace_id: UUID) -> datetime | None:
     return KeptSince.objects.filter(pk=workspace_id).values_list("since", flat=True).first()
 
 
+def kept_since_of(workspace_ids: Collection[UUID]) -> dict[UUID, datetime]:
+    """Return the same of those of the workspaces of which some were deleted."""
+    return dict(KeptSince.objects.filter(pk__in=workspace_ids).values_list("pk", "since"))
+
+
 def gone(day: date, *, of: Collection[UUID] | None = None) -> set[UUID]:
     """Return the workspaces, or those ``of`` some, whose records of a day (UTC) aren't kept any more."""
     later = KeptSince.objects.filter(since__gt=datetime.combine(day, time(), UTC))

@@ -19,6 +19,7 @@ from metering import exports, notices, reading
 from metering.charts import chart
 from metering.details import Details, details
 from metering.forecast import LOOKED_BACK, Forecast, forecast
+from metering.kept import kept_since
 from metering.models import Notice, UsageRecord
 from metering.periods import Month
 from metering.record import REQUEST_TYPES
@@ -100,6 +101,7 @@ def agent(request: HttpRequest, agent_id: UUID) -> HttpResponse:
         "chart": _chart(seen),
         "lines": _lines(page.records),
         "page": page,
+        "gone_since": _gone_since(found, month),
     }
     return render(request, "metering/agent.html", context)
 
@@ -130,6 +132,7 @@ def records(request: HttpRequest, agent_id: UUID) -> HttpResponse:
         "status": STATUSES[alike["status"]] if "status" in alike else "",
         "type": TYPES[alike["request_type"]] if "request_type" in alike else "",
         "query": query.urlencode(),
+        "gone_since": _gone_since(found, month),
     }
     return render(request, "metering/records.html", context)
 
@@ -168,6 +171,12 @@ def dismiss(request: HttpRequest, notice_id: int) -> HttpResponse:
     notices.dismiss(get_object_or_404(mine, pk=notice_id), at=timezone.now())
     back = request.POST.get("next", "")
     return redirect(back if url_has_allowed_host_and_scheme(back, allowed_hosts=None) else "metering:usage")
+
+
+def _gone_since(found: Agent, month: Month) -> datetime | None:
+    """Return since when records are kept, where those of a month are gone."""
+    since = kept_since(found.workspace_id)
+    return since if since and month.start < since else None
 
 
 def _month(request: HttpRequest, now: datetime) -> Month:

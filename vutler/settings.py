@@ -44,6 +44,7 @@ INSTALLED_APPS = [
     "metering",
     "billing",
     "llm",
+    "custody",
 ]
 
 MIDDLEWARE = [

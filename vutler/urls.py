@@ -21,4 +21,5 @@ urlpatterns = [
     path("", include("metering.urls")),
     path("", include("billing.urls")),
     path("", include("llm.urls")),
+    path("", include("custody.urls")),
 ]

@@ -26,6 +26,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         of = options["month"]
         found = reconciling.invoices(of)
+        gone = [since for since in map(reconciling.without_records, found) if since]
         steps = progress(found, total=len(found), on=sys.stderr)
         differences = [each for invoice in steps for each in reconciling.check_invoice(invoice)]
         years = {each.finalized_at.year for each in found if each.finalized_at}
@@ -33,10 +34,17 @@ class Command(BaseCommand):
         differences += reconciling.check_complete(of, at=timezone.now())
         if options["json"]:
             said = {"month": str(of), "invoices": len(found), "differences": [asdict(each) for each in differences]}
+            said["without_records"] = len(gone)
             self.stdout.write(json.dumps(said))
         else:
             for each in differences:
                 self.stdout.write(str(each))
+            if gone:
+                since = f"{max(gone):%Y-%m-%d}"
+                self.stdout.write(
+                    f"The records behind {len(gone)} of them are no longer kept (since {since} at the latest): their "
+                    "lines' counts and digests are as issued; amounts, tax and numbers are checked."
+                )
             self.stdout.write(f"{of}: {len(found)} invoices checked, {len(differences)} differences.")
         if differences:
             raise CommandError(f"{len(differences)} differences in {of}.")

@@ -1,0 +1,115 @@
+"""All of a workspace's data in one ZIP: tables as CSV, invoices as PDF. Never a key, a token, or a digest of one."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from django.utils.translation import gettext as _
+
+from agents.changes import Actor, audit
+from agents.models import Workspace
+from billing.documents import pdf, tables
+from billing.models import Invoice
+from custody.archive import Files
+from metering import exports, reading
+from metering.periods import Month
+from metering.store import get_store
+from metering.store.base import AgentUsage
+
+AGENTS: Final = ("id", "name", "template", "mode", "plan", "provider", "model", "paused", "created", "deleted")
+MEMBERS: Final = ("email", "role", "since")
+CHANGES: Final = ("at", "who", "action", "what")
+MONTHS: Final = (
+    *("month", "agent_id", "agent", "requests", "failed", "tokens_input", "tokens_output", "tokens_on_plan"),
+    *("price_total", "cost_total"),
+)
+
+
+def take(*, workspace: Workspace, until: Month, by: Actor) -> Files:
+    """Note that all data of a workspace is being taken; give it as files, the months until the given one included."""
+    audit(workspace=workspace, by=by, action="data.taken", target=workspace)
+    return _files(workspace, until)
+
+
+def _files(workspace: Workspace, until: Month) -> Iterator[tuple[str, Iterable[bytes]]]:
+    yield "README.txt", [_said(workspace).encode()]
+    yield "agents.csv", _table(AGENTS, _agents(workspace))
+    yield "members.csv", _table(MEMBERS, _members(workspace))
+    yield "changes.csv", _table(CHANGES, _changes(workspace))
+    yield "months.csv", _table(MONTHS, _months(workspace, until))
+    yield "requests.csv", _requests(workspace)
+    invoices = list(Invoice.objects.issued().filter(workspace=workspace).order_by("number"))
+    yield "invoices.csv", [tables.as_csv(invoices).encode()]
+    for invoice in invoices:
+        yield f"invoices/{invoice}.pdf", [pdf.invoice_pdf(invoice)]
+        for note in invoice.credit_notes.all():
+            yield f"invoices/{note}.pdf", [pdf.credit_note_pdf(note)]
+
+
+def _said(workspace: Workspace) -> str:
+    return _(
+        "All data of %(workspace)s. Times are UTC, amounts USD.\n\n"
+        "agents.csv    your agents, deleted ones included\n"
+        "members.csv   who belongs to the workspace\n"
+        "changes.csv   who changed what\n"
+        "months.csv    what each agent used in each month\n"
+        "requests.csv  every request that is still kept\n"
+        "invoices.csv  the lines of your invoices; the documents are in invoices/\n\n"
+        "Keys and tokens are in none of them.\n"
+    ) % {"workspace": workspace.name}
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[bytes]:
+    yield exports.written([header])
+    for row in rows:
+        yield exports.written([[exports.cell(each) for each in row]])
+
+
+def _agents(workspace: Workspace) -> Iterator[Sequence[Any]]:
+    for each in workspace.agents.order_by("created_at", "pk").prefetch_related("stays"):
+        runs_on = ("", "") if each.tier else (each.provider, each.model)
+        paused = "yes" if each.paused else "no"
+        yield (
+            *(each.pk, each.name, each.template, each.mode, each.tier, *runs_on, paused),
+            *(each.created_at, each.deleted_at),
+        )
+
+
+def _members(workspace: Workspace) -> Iterator[Sequence[Any]]:
+    for each in workspace.memberships.select_related("user").order_by("created_at", "pk"):
+        yield each.user.email, each.role, each.created_at
+
+
+def _changes(workspace: Workspace) -> Iterator[Sequence[Any]]:
+    for each in workspace.audit_entries.iterator():
+        yield each.at, each.actor, each.action, each.sentence
+
+
+def _months(workspace: Workspace, until: Month) -> Iterator[Sequence[Any]]:
+    names = dict(workspace.agents.values_list("pk", "name"))
+    month = reading.first_month(workspace_id=workspace.pk)
+    while month and month <= until:
+        for used in reading.month_usage(workspace_id=workspace.pk, month=month):
+            yield str(month), used.agent_id, names.get(used.agent_id, ""), *_used(used)
+        month = month.next()
+
+
+def _used(used: AgentUsage) -> Sequence[Any]:
+    # What plans cost us is no business of theirs; what was paid to their own provider is.
+    cost = None if used.managed_tokens else used.cost_total
+    tokens = (used.tokens_input, used.tokens_output, used.managed_tokens)
+    return (used.requests, used.failed, *tokens, used.price_total, cost)
+
+
+def _requests(workspace: Workspace) -> Iterator[bytes]:
+    names = dict(workspace.agents.values_list("pk", "name"))
+    yield exports.written([("agent_id", "agent", *exports.COLUMNS)])
+    cursor: str | None = None
+    while True:
+        page = get_store().records(workspace_id=workspace.pk, cursor=cursor, limit=exports.AT_ONCE)
+        yield exports.written(
+            [str(each.agent_id), exports.cell(names.get(each.agent_id, "")), *exports.row(each)]
+            for each in page.records
+        )
+        cursor = page.next_cursor
+        if cursor is None:
+            return
