@@ -289,6 +289,9 @@ def _checked(left: Mapping[UUID, Decimal], amounts: Mapping[UUID, Decimal]) -> d
             raise ValidationError(_("Of this line only $%(left)s is left.") % {"left": most})
     if not parts or sum(parts.values()) < 0:
         raise NotNow(_("There is nothing left to credit."))
+    # What a credit on the invoice has paid for was never charged: it can't be given back beside it.
+    if sum(parts.values()) > (whole := sum(left.values(), NOTHING)):
+        raise ValidationError(_("Of this invoice only $%(left)s is left.") % {"left": whole})
     return parts
 
 

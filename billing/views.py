@@ -40,9 +40,7 @@ def billing(request: HttpRequest) -> HttpResponse:
         "draft": rated.draft,
         "lines": [(snapshots.describe(each, language=language), each) for each in rated.draft.lines],
         "profile": rated.profile,
-        "invoices": Invoice.objects.filter(workspace=workspace)
-        .select_related("sent")
-        .prefetch_related("credit_notes"),
+        "invoices": Invoice.objects.filter(workspace=workspace).select_related("sent").prefetch_related("credit_notes"),
         **how_paid(workspace),
     }
     return render(request, "billing/billing.html", context)

@@ -1,5 +1,6 @@
 """The cast: Elena, Alex, Maya and Stefan, each with a workspace of their own."""
 
+import os
 from dataclasses import dataclass
 
 import pytest
@@ -20,7 +21,9 @@ PASSWORD = "correct horse battery"
 
 # How long an example may take says more about the machine than about the code.
 hypothesis.register_profile("house", deadline=None)
-hypothesis.load_profile("house")
+# Asks every property for thousands of examples, where the suite asks for some dozens: see docs/billing.md.
+hypothesis.register_profile("thorough", deadline=None, max_examples=5_000)
+hypothesis.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
 
 
 @pytest.fixture(autouse=True)

@@ -96,8 +96,8 @@ def _over(tier: str, tokens: int) -> int:
     return cents(Fraction(max(tokens - INCLUDED[tier], 0) * BEYOND[tier], 1_000_000))
 
 
-def totals(charges: list[int], credits_left: list[int], rate: Fraction) -> tuple[int, int]:
-    """Return an invoice's sum before tax and its tax, in cents; ``rate`` is a part of 1."""
-    base = sum(charges)
-    base -= min(base, sum(credits_left))
-    return base, cents(base * rate)
+def settled(charges: list[int], credit: int, rate: Fraction) -> tuple[int, int, int]:
+    """Return an invoice's sum before tax, its tax, and what is left of the credit: cents. ``rate`` is a part of 1."""
+    used = min(sum(charges), credit)
+    base = sum(charges) - used
+    return base, cents(base * rate), credit - used

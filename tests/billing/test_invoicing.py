@@ -1,12 +1,12 @@
 """What a month costs, to the cent: by example, and against a second rater on thousands of generated workspaces."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agents import plans
@@ -14,6 +14,7 @@ from agents.plans import Stay, Terms, month_terms
 from billing import invoicing
 from billing.invoicing import AgentMonth, Credit, Hosting, Kind, LateMonth
 from tests.billing import second_rater
+from tests.billing.generated import START, examples, rates, requests, wishes
 from tests.billing.second_rater import Request, Wish
 
 CLOUD = Hosting(name="Cloud", fee=Decimal("180.00"))
@@ -112,41 +113,8 @@ def test_credit_notes_give_back_the_tax_to_the_last_cent():
 
 # --- Against the second rater ---------------------------------------------------------------------
 
-START = datetime(2026, 2, 1, tzinfo=UTC)
 MONTHS = [(2026, 2), (2026, 3), (2026, 4), (2026, 12), (2027, 1), (2028, 2)]
-
-# Seconds matter most around the ends of months.
-moments = st.one_of(
-    st.integers(0, 31_536_000 * 2).map(lambda seconds: START + timedelta(seconds=seconds)),
-    st.tuples(st.sampled_from([(2026, 2), (2026, 3), (2026, 4), (2026, 5), (2027, 1)]), st.integers(-2, 2)).map(
-        lambda end: max(START, datetime(*end[0], 1, tzinfo=UTC) + timedelta(seconds=end[1]))
-    ),
-    st.integers(0, 89).map(lambda day: START + timedelta(days=day, hours=7)),
-)
-wishes = st.lists(
-    st.builds(Wish, when=moments, tier=st.sampled_from([None, "economy", "standard", "premium"])),
-    max_size=7,
-    unique_by=lambda wish: wish.when,
-)
-sizes = st.one_of(
-    st.integers(0, 6_000_000),
-    st.tuples(st.sampled_from([2_000_000, 5_000_000, 10_000_000]), st.integers(-1, 1)).map(sum),
-    st.sampled_from([2_002_499, 2_002_500, 5_001_666, 5_001_667, 10_000_999, 10_001_000]),
-)
-
-
-arrivals = st.builds(
-    Request,
-    id=st.integers(0, 20).map(str),
-    when=moments,
-    tokens=sizes,
-    managed=st.sampled_from([True, True, True, False]),
-    late=st.booleans(),
-)
-# Some of them twice: the same request shipped again.
-requests = st.lists(arrivals, max_size=6, unique_by=lambda request: request.id).flatmap(
-    lambda made: st.lists(st.sampled_from(made), max_size=2).map(lambda again: made + again) if made else st.just(made)
-)
+Agents = list[tuple[list[Wish], list[Request]]]
 
 
 def history(asked: list[Wish]) -> plans.History:
@@ -166,59 +134,85 @@ def cents(amount: Decimal) -> int:
     return int(amount * 100)
 
 
-workspaces = st.lists(st.tuples(wishes, requests), min_size=1, max_size=4)
-rates = st.sampled_from(["0", "20", "8.875", "21", "7.7", "25.5"])
+def before(year: int, month: int) -> tuple[int, int]:
+    return (year - 1, 12) if month == 1 else (year, month - 1)
 
 
-@settings(max_examples=2_000)
-@given(
-    agents=workspaces,
-    ym=st.sampled_from(MONTHS),
-    fee=st.sampled_from(["0.00", "180.00", "199.99"]),
-    credit=st.lists(st.integers(1, 30_000), max_size=3),
-    rate=rates,
-)
-def test_the_second_rater_agrees_to_the_cent(agents, ym, fee, credit, rate):
-    year, month = ym
-    now = datetime(year, month, 1, tzinfo=UTC)
-    then_year, then_month = (year - 1, 12) if month == 1 else (year, month - 1)
-    before = datetime(then_year, then_month, 1, tzinfo=UTC)
-    months, late, charges = [], [], [cents(Decimal(fee))]
+def drawn_up(agents: Agents, ym: tuple[int, int], *, fee: str, credit: list[int], rate: str) -> invoicing.Draft:
+    """Return the product's invoice of a generated workspace's month, with what came late of the month before."""
+    then = before(*ym)
+    months, late = [], []
     for asked, seen in agents:
         past, agent_id = history(asked), uuid4()
-        current, earlier = month_terms(past, month=now), month_terms(past, month=before)
+        current, earlier = (month_terms(past, month=datetime(*each, 1, tzinfo=UTC)) for each in (ym, then))
         if current:
-            tokens = counted(seen, year, month, late=False)
+            tokens = counted(seen, *ym, late=False)
             months.append(AgentMonth(agent_id=agent_id, name="a", terms=current, tokens=tokens))
         if earlier:
-            in_time = counted(seen, then_year, then_month, late=False)
-            whole = counted(seen, then_year, then_month, late=True)
+            in_time, whole = (counted(seen, *then, late=each) for each in (False, True))
             invoiced = earlier.plan.beyond(invoicing.beyond(earlier.plan, in_time))
             month_now = AgentMonth(agent_id=agent_id, name="a", terms=earlier, tokens=whole)
             late.append(LateMonth(month="before", agent=month_now, invoiced_tokens=in_time, invoiced=invoiced))
-        fee_cents, over, _late = second_rater.agent_lines(asked, seen, year, month)
-        _fee, _over, came_late = second_rater.agent_lines(asked, seen, then_year, then_month)
-        charges += [fee_cents, over, came_late]
-    draft = invoicing.draft(
-        month=f"{year}-{month:02}",
+    return invoicing.draft(
+        month=f"{ym[0]}-{ym[1]:02}",
         hosting=Hosting(name="Cloud", fee=Decimal(fee)),
         agents=months,
         late=late,
         credits=[Credit(id=n, reason="c", left=Decimal(left) / 100) for n, left in enumerate(credit)],
         tax_rate=Decimal(rate),
     )
-    base, tax = second_rater.totals(charges, credit, Fraction(rate) / 100)
+
+
+workspaces = st.lists(st.tuples(wishes, requests), min_size=1, max_size=4)
+money = st.fixed_dictionaries(
+    {
+        "fee": st.sampled_from(["0.00", "180.00", "199.99"]),
+        "credit": st.lists(st.integers(1, 30_000), max_size=3),
+        "rate": rates,
+    }
+)
+
+
+@examples(200, thorough=10_000)
+@given(agents=workspaces, ym=st.sampled_from(MONTHS), money=money)
+def test_the_second_rater_agrees_to_the_cent(agents, ym, money):
+    charges = [cents(Decimal(money["fee"]))]
+    for asked, seen in agents:
+        fee, over, _late = second_rater.agent_lines(asked, seen, *ym)
+        _fee, _over, came_late = second_rater.agent_lines(asked, seen, *before(*ym))
+        charges += [fee, over, came_late]
+    draft = drawn_up(agents, ym, **money)
+    base, tax, _left = second_rater.settled(charges, sum(money["credit"]), Fraction(money["rate"]) / 100)
     assert (cents(draft.subtotal), cents(draft.tax)) == (base, tax)
     assert draft.total == sum((line.amount for line in draft.lines), Decimal()) + draft.tax
     assert sorted(cents(line.amount) for line in draft.lines if line.amount > 0) == sorted(c for c in charges if c)
-    back = invoicing.credited_tax(draft.subtotal, rate=draft.tax_rate, base_left=draft.subtotal, tax_left=draft.tax)
-    assert draft.total - draft.subtotal - back == 0
 
 
-@given(tier=st.sampled_from(plans.TIERS), tokens=sizes, more=st.integers(0, 20_000_000), rate=rates)
-def test_more_tokens_never_cost_less(tier, tokens, more, rate):
-    few, many = (march(agent(tier, count), tax_rate=Decimal(rate)).total for count in (tokens, tokens + more))
+@examples(80)
+@given(agents=workspaces, ym=st.sampled_from(MONTHS), money=money, more=st.integers(0, 20_000_000), data=st.data())
+def test_more_tokens_never_cost_less(agents, ym, money, more, data):
+    """Neither in the month itself nor in the one before, of which they come late."""
+    few = drawn_up(agents, ym, **money).total
+    which = data.draw(st.integers(0, len(agents) - 1))
+    year, month = data.draw(st.sampled_from([ym, before(*ym)]))
+    asked, seen = agents[which]
+    one = Request(id="more", when=datetime(year, month, 28, tzinfo=UTC), tokens=more, late=month != ym[1])
+    many = drawn_up([*agents[:which], (asked, [*seen, one]), *agents[which + 1 :]], ym, **money).total
     assert few <= many
+
+
+@examples(100)
+@given(base=st.integers(1, 10_000_000), cuts=st.lists(st.integers(0, 10_000_000), max_size=6), rate=rates)
+def test_an_invoice_and_credit_notes_over_all_of_it_come_to_nothing(base, cuts, rate):
+    """In however many parts it's credited, and never with more tax than is left."""
+    left, tax_left = Decimal(base) / 100, invoicing.tax(Decimal(base) / 100, rate=Decimal(rate))
+    for cut in [*cuts, None]:
+        credited = left if cut is None else min(Decimal(cut) / 100, left)
+        back = invoicing.credited_tax(credited, rate=Decimal(rate), base_left=left, tax_left=tax_left)
+        left, tax_left = left - credited, tax_left - back
+        assert min(left, tax_left, back) >= 0
+    assert not left
+    assert not tax_left
 
 
 @pytest.mark.parametrize("tier", plans.TIERS)
@@ -226,3 +220,14 @@ def test_the_edge_of_the_allowance(tier):
     included = terms(tier).plan.included_tokens
     quantities = [invoicing.beyond(terms(tier).plan, included + step) for step in (-1, 0, 1)]
     assert quantities == [0, 0, 1]
+
+
+@pytest.mark.parametrize(("tier", "cent"), [("economy", 2_500), ("standard", 1_667), ("premium", 1_000)])
+def test_the_first_cent_beyond_the_allowance(tier, cent):
+    """One token before it costs half a cent, nothing; with it, a cent: both raters say so."""
+    included = terms(tier).plan.included_tokens
+    for tokens, expected in ((included - 1, 0), (included, 0), (included + cent - 1, 0), (included + cent, 1)):
+        product = march(agent(tier, tokens), hosting=None).lines[1:]
+        seen = [Request(id="1", when=MARCH, tokens=tokens)]
+        _fee, over, _late = second_rater.agent_lines([Wish(when=START, tier=tier)], seen, 2026, 3)
+        assert (sum(cents(line.amount) for line in product), over) == (expected, expected)

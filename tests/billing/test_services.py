@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 
 from agents.models import AuditEntry
 from billing import services
-from billing.models import BillingProfile, Status
+from billing.models import BillingProfile, Invoice, Status
 from tests.billing.customers import CLOSED, FEBRUARY, came_early, on_plan, use
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -83,6 +83,18 @@ def test_a_part_of_a_line_and_then_the_rest(invoice):
     assert (invoice.credited, invoice.due) == (invoice.total, 0)
     with pytest.raises(services.NotNow):
         services.void(invoice=invoice, at=CLOSED, by="Finance", reason="Mistake")
+
+
+def test_no_more_is_given_back_than_was_charged(alex):
+    """Hosting is $180, of which a credit of $30 paid a part: the rest is all that a credit note may be over."""
+    came_early(alex)
+    services.grant_credit(workspace=alex.workspace, amount=Decimal("30.00"), reason="Outage", by="Staff")
+    [invoice] = services.close(workspace_ids=[alex.workspace.pk], month=FEBRUARY, at=CLOSED)
+    hosting = invoice.lines.get(kind="hosting")
+    with pytest.raises(ValidationError, match=r"Of this invoice only \$150.00 is left."):
+        services.credit(invoice=invoice, reason="x", at=CLOSED, by="x", amounts={hosting.pk: Decimal("150.01")})
+    note = services.credit(invoice=invoice, reason="x", at=CLOSED, by="x", amounts={hosting.pk: Decimal("150.00")})
+    assert (note.total, Invoice.objects.get().due) == (Decimal("150.00"), Decimal("0.00"))
 
 
 def test_a_credit_that_an_invoice_used_comes_back_with_its_credit_note(alex):
