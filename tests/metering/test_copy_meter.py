@@ -14,14 +14,14 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 
 from metering import copying, rollups
-from metering.models import MonthlyUsage, UsageRecord
+from metering.models import MonthlyUsage, UsageRecord, Watermark
 from metering.periods import Month
 from metering.store import get_store, mongo_client
 from metering.store.mongo_places import MongoPlace
 from metering.store.places import SqlPlace
 from tests.backends import free_port, mongodb
 from tests.metering.records import FEBRUARY, record
-from tests.metering.test_rollups import PowerCut, differences, everything, varied
+from tests.metering.test_rollups import ROLLED, PowerCut, differences, everything, varied
 from tests.metering.test_store import BOT, OTHER_BOT, written
 
 SECRET = "s3cret-of-the-meter"
@@ -195,6 +195,20 @@ def test_sqlite_says_when_it_can_not_go_on_counting(own_url, mongo_url, sqlite_u
     copy(own_url, mongo_url)
     with pytest.raises(CommandError, match="SQLite can't go on counting"):
         copy(mongo_url, sqlite_url)
+
+
+def test_sums_that_have_no_records_any_more_come_along_in_a_file(own_url, tmp_path):
+    """As docs/run.md says: where the meter leaves a database of its own in SQL."""
+    get_store().append(written(*varied([BOT, OTHER_BOT])))
+    rollups.roll_up()
+    reached, rolled = rollups.watermark(), everything()
+    file = str(tmp_path / "sums.json")
+    call_command("dumpdata", "metering", exclude=["metering.usagerecord"], output=file)
+    for model in (*ROLLED, UsageRecord, Watermark):
+        model.objects.all()._raw_delete("default")
+    call_command("loaddata", file, verbosity=0)
+    assert everything() == rolled
+    assert (rollups.watermark().stored, rollups.watermark().version) == (reached.stored, reached.version)
 
 
 def test_people_read_month_by_month(own_url, mongo_url, capsys):

@@ -377,6 +377,22 @@ def test_a_server_does_not_start_with_such_an_address():
     assert SECRET not in said.stdout + said.stderr
 
 
+def test_with_such_an_address_records_are_in_mongodb_and_all_else_where_it_was():
+    asked = (
+        "import django; django.setup(); from django.conf import settings; from metering.store import get_store; "
+        "print(type(get_store()).__name__, settings.METER_DATABASE, sorted(settings.DATABASES))"
+    )
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "vutler.settings",
+        "METER_DATABASE_URL": f"mongodb://meter:{SECRET}@127.0.0.1/meter",
+    }
+    said = subprocess.run(
+        [sys.executable, "-c", asked], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert said.stdout == "MongoStore default ['default']\n"
+
+
 def test_no_password_is_in_errors_or_in_the_log(caplog, tmp_path):
     url = f"mongodb://meter:{SECRET}@127.0.0.1:{free_port()}/meter?serverSelectionTimeoutMS=50"
     store = MongoStore(url)
