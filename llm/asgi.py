@@ -26,7 +26,7 @@ MODELS: Final = "/v1/models"
 LARGEST_BODY: Final = 16 * 1024 * 1024
 # More than this isn't read to its end for the sake of a polite refusal.
 PATIENCE_WITH_BODIES: Final = 4 * LARGEST_BODY
-WATCH_AFTER: Final = 0.02  # seconds until somebody looks whether the caller is still there
+WATCH_AFTER: Final = 0.02  # seconds, or up to twice that, until somebody looks whether the caller is still there
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
@@ -61,14 +61,15 @@ class HttpReply:
 
     async def send(self, data: bytes) -> None:
         """Send a part of a stream."""
-        await self._send_head()
+        if self._head:
+            await self._send_head(self._head)
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self, data: bytes) -> None:
         """Send the rest; a whole answer gets its length."""
         if self._head:
             self._head["headers"].append((b"content-length", b"%d" % len(data)))
-            await self._send_head()
+            await self._send_head(self._head)
         await self._send({"type": "http.response.body", "body": data})
 
     async def refuse(self, error: GatewayError) -> None:
@@ -81,11 +82,56 @@ class HttpReply:
         body = anthropic_body(error, request_id=self._request_id) if self._anthropic else openai_body(error)
         await self.end(body)
 
-    async def _send_head(self) -> None:
-        if self._head:
-            head, self._head = self._head, None
-            self.begun = True
-            await self._send(head)
+    async def _send_head(self, head: Message) -> None:
+        self._head = None
+        self.begun = True
+        await self._send(head)
+
+
+class Callers:
+    """Watches for callers who go away, and cancels what is done for them.
+
+    A watcher is a task, which costs more than all else that the edge does: requests that end at once do without.
+    One timer for all of them looks who has been here for a while.
+    """
+
+    def __init__(self) -> None:
+        self._new: dict[asyncio.Task[None], Receive] = {}
+        self._known: dict[asyncio.Task[None], Receive] = {}  # since the timer's last turn at least
+        self._watchers: dict[asyncio.Task[None], asyncio.Task[None]] = {}
+        self._gone: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, task: "asyncio.Task[None]", receive: Receive) -> None:
+        """Cancel ``task`` when its caller goes away, until it is forgotten."""
+        self._new[task] = receive
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER, self._look)
+
+    def gone(self, task: "asyncio.Task[None]") -> bool:
+        """Tell whether it was the task's caller who cancelled it."""
+        return task in self._gone
+
+    def forget(self, task: "asyncio.Task[None]") -> None:
+        """Stop watching."""
+        if self._new.pop(task, None) or self._known.pop(task, None):
+            return
+        self._gone.discard(task)
+        if watcher := self._watchers.pop(task, None):
+            watcher.cancel()
+
+    def _look(self) -> None:
+        for task, receive in self._known.items():
+            self._watchers[task] = asyncio.create_task(self._watch(task, receive))
+        self._known, self._new = self._new, {}
+        busy = bool(self._known)
+        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER, self._look) if busy else None
+
+    async def _watch(self, task: "asyncio.Task[None]", receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._gone.add(task)
+        task.cancel()
 
 
 class GatewayApp:
@@ -94,6 +140,7 @@ class GatewayApp:
     def __init__(self, gateway: Gateway, *, refused: Callable[[str], None] | None = None) -> None:
         """Answer with ``gateway``; tell ``refused`` the code of every error of ours."""
         self._refused = refused
+        self._callers = Callers()
         self._routes: dict[str, dict[str, Handler]] = {
             "/v1/chat/completions": {"POST": partial(gateway.complete, read=read_chat)},
             "/v1/responses": {"POST": partial(gateway.complete, read=read_responses)},
@@ -109,14 +156,20 @@ class GatewayApp:
         """Answer one request."""
         request_id = record_id()
         reply = HttpReply(send, request_id, anthropic=_is_anthropic(scope["path"]))
+        task = cast("asyncio.Task[None]", asyncio.current_task())
         try:
             handler = self._handler(scope)
             headers = dict(scope["headers"])
             body = await _body(receive)
             call = Call(id=request_id, token=_token(headers), body=body, headers=headers)
-            await _until_disconnected(handler(call, reply), receive)
+            self._callers.watch(task, receive)
+            await handler(call, reply)
         except Disconnected:
             return
+        except asyncio.CancelledError:
+            if not self._callers.gone(task):
+                raise  # the server is stopping
+            task.uncancel()
         except GatewayError as error:
             if self._refused:
                 self._refused(error.code)
@@ -127,6 +180,8 @@ class GatewayApp:
             if self._refused:
                 self._refused(GatewayError.code)
             await reply.refuse(GatewayError("Something went wrong on our side. The request id helps us find it."))
+        finally:
+            self._callers.forget(task)
 
     def _handler(self, scope: Scope) -> Handler:
         path: str = scope["path"]
@@ -147,34 +202,6 @@ class GatewayApp:
 def _is_anthropic(path: str) -> bool:
     """Whether what answers at ``path`` speaks Anthropic's dialect, errors included."""
     return path == MESSAGES or path.startswith(f"{MESSAGES}/")
-
-
-async def _until_disconnected(work: Awaitable[None], receive: Receive) -> None:
-    """Do the work, and cancel it when the caller goes away."""
-    task = cast("asyncio.Task[None]", asyncio.current_task())
-    watchers: list[asyncio.Task[None]] = []
-    gone = False
-
-    async def watch() -> None:
-        nonlocal gone
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        gone = True
-        task.cancel()
-
-    # A task costs more than all the rest of this function: requests that end at once do without.
-    start = asyncio.get_running_loop().call_later(WATCH_AFTER, lambda: watchers.append(asyncio.create_task(watch())))
-    try:
-        await work
-    except asyncio.CancelledError:
-        if not gone:
-            raise  # the server is stopping
-        task.uncancel()
-        raise Disconnected from None
-    finally:
-        start.cancel()
-        for watcher in watchers:
-            watcher.cancel()
 
 
 async def _body(receive: Receive) -> bytes:

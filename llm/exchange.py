@@ -65,6 +65,7 @@ class Exchange:
 
     __slots__ = (
         "_arrived",
+        "_asked",
         "_attempt_began",
         "_attempts",
         "_first_byte_at",
@@ -107,7 +108,8 @@ class Exchange:
         self.usage = NOTHING
         self.on_first_byte: Callable[[], None] | None = None
         self._request_type = request_type
-        self._attempts: list[Attempt] = []
+        self._asked = 0
+        self._attempts: tuple[Attempt, ...] = ()  # those that have ended
         self._arrived = datetime.now(UTC)
         self._started = self._attempt_began = time.perf_counter()
         self._first_byte_at = 0.0
@@ -120,7 +122,7 @@ class Exchange:
     @property
     def attempts(self) -> int:
         """How many calls were made for it."""
-        return len(self._attempts)
+        return self._asked
 
     @property
     def tokens(self) -> int:
@@ -133,15 +135,13 @@ class Exchange:
         self.target, self.provider, self.model = target, target.provider, model
         self.relay, self.dropped = prepared.relay, prepared.dropped
         self._attempt_began = time.perf_counter()
-        self._attempts.append(Attempt(provider=target.provider, model=model, status=None, latency_ms=0))
+        self._asked += 1
 
     def attempt_ended(self, *, status: int | None) -> float:
         """Note how the last call ended; return how long it took, in seconds."""
         took = time.perf_counter() - self._attempt_began
-        attempt = self._attempts[-1]
-        self._attempts[-1] = Attempt(
-            provider=attempt.provider, model=attempt.model, status=status, latency_ms=_ms(took)
-        )
+        ended = Attempt(provider=self.provider, model=self.model, status=status, latency_ms=round(took * 1000))
+        self._attempts += (ended,)
         return took
 
     def first_byte(self) -> None:
@@ -152,21 +152,21 @@ class Exchange:
 
     def record(self) -> Record:
         """Return the record of what happened."""
+        now = time.perf_counter()
         usage, provenance = self._usage()
         self.usage = usage
         plan = self.agent.plan
         provider, model = self.provider, self.model
-        rate = pricing.rate(provider, model, at=self._arrived) or pricing.rate(
-            provider, self.relay.model, at=self._arrived
-        )
-        cost_input, cost_output, cost_total = _costs(usage, rate, self.relay)
+        arrived, relay = self._arrived, self.relay
+        rate = pricing.rate(provider, model, at=arrived) or pricing.rate(provider, relay.model, at=arrived)
+        cost_input, cost_output, cost_total = _costs(usage, rate, relay)
         if cost_total is None and provenance == "reported":
             provenance = "unpriced"
         return Record(
             id=self.id,
             agent_id=self.agent.agent_id,
             workspace_id=self.agent.workspace_id,
-            timestamp=utc_text(self._arrived),
+            timestamp=utc_text(arrived),
             provider=provider,
             model=model,
             tier=plan.tier if plan else "byokey",
@@ -177,13 +177,13 @@ class Exchange:
             cost_total=cost_total,
             price_total=picodollars(pricing.list_price(usage, plan.list_per_million)) if plan else 0,
             request_type=self._request_type,
-            latency_ms=_ms(time.perf_counter() - self._started),
+            latency_ms=round((now - self._started) * 1000),
             status=self.status,
             http_status=self.http_status,
             mode=self.agent.mode,
             streamed=self.request.stream,
-            ttft_ms=_ms(self._first_byte_at - self._started) if self._first_byte_at else None,
-            attempts=tuple(self._attempts),
+            ttft_ms=round((self._first_byte_at - self._started) * 1000) if self._first_byte_at else None,
+            attempts=self._attempts,
             cache_read=usage.cache_read,
             cache_write=usage.cache_write,
             reasoning=usage.reasoning,
@@ -196,7 +196,7 @@ class Exchange:
     def _usage(self) -> tuple[Usage, Provenance]:
         """Return what was used, and how we know."""
         reported = self.relay.usage
-        if not self._attempts:
+        if not self._asked:
             return NOTHING, "reported"
         match self.status:
             case "ok":
@@ -229,9 +229,5 @@ def _costs(usage: Usage, rate: pricing.Rate | None, relay: Relay) -> tuple[int |
         return 0, 0, 0
     if rate is None:
         return None, None, None
-    cost_input, cost_output = picodollars(rate.cost_input(usage)), picodollars(rate.cost_output(usage))
+    cost_input, cost_output = rate.picodollars(usage)
     return cost_input, cost_output, cost_input + cost_output
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)

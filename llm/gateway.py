@@ -114,6 +114,7 @@ class Gateway:
         self._owners = owners
         self._desk = Desk()
         self._settling: set[asyncio.Task[None]] = set()
+        self._under_way = 0  # requests whose records are still to come
         # Now, rather than in the midst of requests when the first one is cut.
         tokens.load()
 
@@ -214,6 +215,7 @@ class Gateway:
         ask = _ask(exchange)
         if ask:
             await self._let_in(ask, exchange)
+        self._under_way += 1
         try:
             last = await self._answered(exchange, reply)
         except GatewayError as error:
@@ -222,7 +224,10 @@ class Gateway:
             raise
         finally:
             on_disk = self._record(call, exchange, ask)
-        await _settled(on_disk)
+        try:
+            await on_disk
+        except OSError:
+            raise ServiceUnavailable("We couldn't record this request, so it wasn't answered. Try again.") from None
         return last
 
     async def _let_in(self, ask: Ask, exchange: Exchange) -> None:
@@ -306,9 +311,10 @@ class Gateway:
 
     def _record(self, call: Call, exchange: Exchange, ask: Ask | None) -> "asyncio.Future[None]":
         """Hand the exchange's record to the journal. Doesn't wait, so nothing can come between."""
+        self._under_way -= 1
         record = exchange.record()
         try:
-            on_disk = self._journal.write(line(record))
+            on_disk = self._journal.write(line(record), to_come=self._under_way)
         except JournalClosed:
             log.critical("record_not_taken", request_id=exchange.id, reason="the journal is closed")
             raise ServiceUnavailable("We are restarting. Try again in a moment.") from None
@@ -375,13 +381,6 @@ def _one_of(models: bytes, name: str) -> bytes:
         if msgspec.json.decode(raw, type=_Model).id == name:
             return bytes(raw)
     raise NotFound(f"There is no model {name} here.", param="model")
-
-
-async def _settled(on_disk: "asyncio.Future[None]") -> None:
-    try:
-        await on_disk
-    except OSError:
-        raise ServiceUnavailable("We couldn't record this request, so it wasn't answered. Try again.") from None
 
 
 def _request_type(headers: Mapping[bytes, bytes]) -> str:

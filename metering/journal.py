@@ -72,10 +72,11 @@ class Journal:
         for thread in self._threads:
             thread.start()
 
-    def write(self, line: bytes) -> "asyncio.Future[None]":
+    def write(self, line: bytes, *, to_come: int = 0) -> "asyncio.Future[None]":
         """Take a record (JSON, no line break); the future is done when it's on disk, or failed if it can't be.
 
-        The record is taken even if nobody waits for the future.
+        The record is taken even if nobody waits for the future. It waits for company, ``GATHER_FOR`` at most, while
+        fewer have gathered than there are ``to_come``: requests whose records aren't written yet.
 
         Raises:
             JournalClosed: after :meth:`close`.
@@ -87,9 +88,11 @@ class Journal:
                 raise JournalClosed
             self._gathering.append((line, done))
             self._taken += 1
-            first = len(self._gathering) == 1
-        if first:
-            loop.call_later(GATHER_FOR, self._hand_over)
+            gathered = len(self._gathering)
+            if gathered >= to_come:
+                self._hand_over()
+            elif gathered == 1:
+                loop.call_later(GATHER_FOR, self._gathered, self._gathering)
         return done
 
     @property
@@ -101,7 +104,7 @@ class Journal:
         """Write what was taken, try for ``within`` seconds to ship it, and stop. What is left stays on disk."""
         with self._lock:
             self._closing.set()
-        self._hand_over()
+            self._hand_over()
         self._batches.put(None)
         self._ship.set()
         deadline = time.monotonic() + within
@@ -109,31 +112,45 @@ class Journal:
             if thread.is_alive():
                 thread.join(max(deadline - time.monotonic(), 0.1))
 
-    def _hand_over(self) -> None:
-        """Give the writing thread what has gathered."""
+    def _gathered(self, batch: Waiting) -> None:
+        """Hand a batch over that has waited for long enough, if it is still here."""
         with self._lock:
-            batch, self._gathering = self._gathering, []
-            if batch:
-                self._batches.put(batch)
+            if batch is self._gathering:
+                self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Give the writing thread what has gathered. Call with the lock held."""
+        batch, self._gathering = self._gathering, []
+        if batch:
+            self._batches.put(batch)
 
     # --- writing --------------------------------------------------------------------------------
 
     def _write_forever(self) -> None:
         segment: Segment | None = None
-        batch: Waiting | None = []
-        while batch is not None:
-            try:
-                batch = self._batches.get(timeout=ROTATE_AFTER if segment else None)
-            except queue.Empty:
-                batch = []
+        last = False
+        while not last:
+            batch, last = self._next_batch(within=ROTATE_AFTER if segment else None)
             if batch:
                 segment = self._commit(segment, batch)
                 self._settled += len(batch)
-            if segment and (batch is None or segment.due()):
+            if segment and (last or segment.due()):
                 segment.finish()
                 segment = None
                 self._ship.set()
         connections.close_all()
+
+    def _next_batch(self, *, within: float | None) -> tuple[Waiting, bool]:
+        """Wait for a batch, and take those behind it along; tell whether it was the last."""
+        batch: Waiting = []
+        try:
+            handed_over = self._batches.get(timeout=within)
+            while handed_over is not None:
+                batch += handed_over
+                handed_over = self._batches.get_nowait()
+        except queue.Empty:
+            return batch, False
+        return batch, True
 
     def _commit(self, segment: "Segment | None", waiting: Waiting) -> "Segment | None":
         lines = [line for line, _done in waiting]

@@ -2,16 +2,17 @@
 
 import tomllib
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 from metering.usage import Usage
 
 MILLION: Final = 1_000_000
+PER_TOKEN: Final = 1_000_000  # picodollars a token, where a million tokens are a dollar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,19 +26,32 @@ class Rate:
     cache_write_5m: Decimal
     cache_write_1h: Decimal
     output: Decimal
+    # The same in the order of the parts, in picodollars a token: whole numbers, and quick to reckon with.
+    _picodollars: tuple[int, int, int, int, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        rates = (self.input, self.cache_read, self.cache_write_5m, self.cache_write_1h, self.output)
+        whole = tuple(int(each * PER_TOKEN) for each in rates)
+        if any(each * PER_TOKEN != pico for each, pico in zip(rates, whole, strict=True)):
+            raise ValueError(f"{self.version}: a price has six decimals at most")
+        object.__setattr__(self, "_picodollars", whole)
+
+    def picodollars(self, usage: Usage) -> tuple[int, int]:
+        """Return what all input and all output cost, exactly, in picodollars. Reasoning is charged as output."""
+        fresh, cache_read, cache_write_5m, cache_write_1h, output = self._picodollars
+        cost_input = usage.input * fresh
+        if usage.cache_read or usage.cache_write:
+            cost_input += usage.cache_read * cache_read
+            cost_input += usage.cache_write_5m * cache_write_5m + usage.cache_write_1h * cache_write_1h
+        return cost_input, usage.tokens_output * output
 
     def cost_input(self, usage: Usage) -> Decimal:
         """Return what all input cost, in USD, unrounded."""
-        return (
-            usage.input * self.input
-            + usage.cache_read * self.cache_read
-            + usage.cache_write_5m * self.cache_write_5m
-            + usage.cache_write_1h * self.cache_write_1h
-        ) / MILLION
+        return Decimal(self.picodollars(usage)[0]).scaleb(-12)
 
     def cost_output(self, usage: Usage) -> Decimal:
-        """Return what all output cost, in USD, unrounded. Reasoning is charged as output."""
-        return usage.tokens_output * self.output / MILLION
+        """Return what all output cost, in USD, unrounded."""
+        return Decimal(self.picodollars(usage)[1]).scaleb(-12)
 
 
 def rate(provider: str, model: str, *, at: datetime) -> Rate | None:
@@ -45,10 +59,14 @@ def rate(provider: str, model: str, *, at: datetime) -> Rate | None:
 
     Before the first known row, that row serves: a guess at a past price beats none.
     """
+    return _on(provider, model, at.astimezone(UTC).date())
+
+
+@lru_cache(4096)
+def _on(provider: str, model: str, day: date) -> Rate | None:
     rows = _rates().get((provider, model))
     if not rows:
         return None
-    day = at.astimezone(UTC).date()
     return next((row for row in rows if row.from_day <= day), rows[-1])
 
 

@@ -58,6 +58,8 @@ class OpenAICompatible(msgspec.Struct, frozen=True, kw_only=True):
         return body
 
     def _chat(self, request: ChatRequest) -> bytes:
+        if request.names_model and self.usage_option and (request.wants_usage or not request.stream):
+            return request.body
         fields: dict[str, Any] = {}
         if not request.names_model:
             fields["model"] = request.model

@@ -36,14 +36,13 @@ class UsageFields(msgspec.Struct):
 
     def disjoint(self) -> Usage:
         """Return the same tokens in parts that don't overlap."""
-        details = self.prompt_tokens_details or PromptDetails()
-        reasoning = (self.completion_tokens_details or CompletionDetails()).reasoning_tokens
+        prompt, completion = self.prompt_tokens_details, self.completion_tokens_details
         return disjoint(
             tokens_input=self.prompt_tokens,
-            cached=details.cached_tokens,
-            written=details.cache_write_tokens,
+            cached=prompt.cached_tokens if prompt else None,
+            written=prompt.cache_write_tokens if prompt else None,
             tokens_output=self.completion_tokens,
-            reasoning=reasoning,
+            reasoning=completion.reasoning_tokens if completion else None,
         )
 
 
@@ -57,9 +56,9 @@ def disjoint(
 ) -> Usage:
     """Return OpenAI's counts, whose parts are within the whole, in parts that don't overlap."""
     whole_input, whole_output = max(tokens_input or 0, 0), max(tokens_output or 0, 0)
-    cached = min(max(cached or 0, 0), whole_input)
-    written = min(max(written or 0, 0), whole_input - cached)
-    reasoning = min(max(reasoning or 0, 0), whole_output)
+    cached = min(max(cached, 0), whole_input) if cached else 0
+    written = min(max(written, 0), whole_input - cached) if written else 0
+    reasoning = min(max(reasoning, 0), whole_output) if reasoning else 0
     return Usage(
         input=whole_input - cached - written,
         cache_read=cached,
@@ -122,6 +121,10 @@ class Message(msgspec.Struct):
 
     def texts(self) -> list[str]:
         """Return all that was put out, arguments included."""
+        if type(self.content) is str and not (
+            self.tool_calls or self.refusal or self.reasoning_content or self.reasoning
+        ):
+            return [self.content] if self.content else []
         arguments = [call.function.arguments for call in self.tool_calls or () if call.function]
         return [text for text in (self.said, self.thought, self.refusal, *arguments) if text]
 
