@@ -104,9 +104,10 @@ UNREACHABLE: Final = "unreachable"
 ADDRESS_REFUSED: Final = "address_refused"
 LOST: Final = "lost"  # the webhook's address was taken away, or can't be opened
 NOT_MAILED: Final = "not_mailed"
+BROKEN_OFF: Final = "broken_off"  # by the end of our own process
 NOBODY: Final = "nobody"  # to write to
 
-FINAL: Final = frozenset({DELIVERED, REDIRECTED, LOST, NOBODY})
+FINAL: Final = frozenset({DELIVERED, REDIRECTED, LOST, BROKEN_OFF, NOBODY})
 # Statuses that say "later", besides all from 500 on.
 LATER: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 

@@ -90,6 +90,9 @@ def _settle(delivery: Delivery, tried: Tried, *, at: datetime) -> None:
 
 
 def _try(delivery: Delivery, *, at: datetime) -> Tried:
+    if delivery.attempts > alerts.ATTEMPTS_AT_MOST:
+        # Whoever tries it doesn't come to settle it: maybe it is what ends them.
+        return Tried(outcome=alerts.BROKEN_OFF)
     if delivery.channel == Channel.EMAIL:
         return _mail(delivery)
     return _post(delivery, at=at)

@@ -158,7 +158,9 @@ def _check(alert: Alert, workspace: Workspace, wish: Wish) -> None:
     if not 1 <= rule.window_hours <= WINDOW_AT_MOST:
         raise ValidationError({"window_hours": _("Look back between 1 hour and a week.")})
     if not 1 <= rule.minimum_requests <= REQUESTS_AT_MOST:
-        raise ValidationError({"minimum_requests": _("Ask for at least one request.")})
+        raise ValidationError(
+            {"minimum_requests": _("Give a number from 1 to %(most)s.") % {"most": f"{REQUESTS_AT_MOST:,}"}}
+        )
     if not (wish.by_email or wish.on_page or wish.by_webhook):
         raise ValidationError({"channels": _("Choose where you want to be told.")})
     if wish.by_webhook and not (wish.webhook_url or alert.webhook_host):

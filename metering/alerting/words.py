@@ -24,6 +24,7 @@ OUTCOMES: Final[dict[str, Any]] = {
     alerts.UNREACHABLE: gettext_lazy("The server can't be reached."),
     alerts.ADDRESS_REFUSED: gettext_lazy("The address can't be found, or leads into a private network."),
     alerts.NOT_MAILED: gettext_lazy("The e-mail couldn't be sent."),
+    alerts.BROKEN_OFF: gettext_lazy("Sending it was broken off again and again."),
     alerts.NOBODY: gettext_lazy("There is nobody to write to."),
     alerts.LOST: gettext_lazy("The webhook is gone. Give its address again."),
 }

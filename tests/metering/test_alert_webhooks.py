@@ -134,7 +134,7 @@ def test_a_program_gets_what_happened_signed(alex, bot):
         "threshold": "1000",
         "value": "1500",
         "agent": None,
-        "text": "Your agents have used 1.5k tokens this month. You asked to be told at 1k tokens.",
+        "text": "Your agents have used 1.5k tokens this month. This alert is set to 1k tokens.",
         "url": f"http://localhost/alerts/{alert.pk}/",
     }
 
@@ -190,6 +190,20 @@ def test_one_that_was_lost_with_its_process_is_tried_again(alex, bot, monkeypatc
                 deliver(delivery)
         assert deliver(delivery, at=NOW + timedelta(minutes=4)).state == "waiting"
         assert deliver(delivery, at=NOW + timedelta(minutes=5)).state == "delivered"
+
+
+def test_one_that_ends_whoever_tries_it_is_given_up_too(alex, bot, monkeypatch):
+    def die(**_kwargs):
+        raise KeyboardInterrupt
+
+    with receiver(200) as hook:
+        set_up_signed(alex, hook.url)
+    delivery = reached(bot)
+    monkeypatch.setattr(posting, "post", die)
+    for attempt in range(ATTEMPTS_AT_MOST):
+        with pytest.raises(KeyboardInterrupt):
+            deliver(delivery, at=NOW + attempt * timedelta(minutes=5))
+    assert deliver(delivery, at=NOW + timedelta(hours=1)).state == "failed"
 
 
 def test_nobody_there(alex, bot):

@@ -285,7 +285,7 @@ def test_the_job_each_minute_brings_it_to_elena_in_her_words(elena, helpdesk):
     # The plan's own notice is there as well.
     [message] = [each for each in mail.outbox if "86%" in str(each.subject)]
     assert str(message.subject) == "Your agents have used 86% of this month’s plans"
-    assert "You asked to be told at 80%." in str(message.body)
+    assert "This alert is set to 80%." in str(message.body)
     assert f"http://localhost/alerts/{alert.pk}/" in str(message.body)
     said = f"{message.subject} {message.body}".replace("your agents’ language models, counted to the token", "")
     assert not [word for word in TECHNICAL if word.lower() in said.lower()]
