@@ -11,15 +11,18 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import msgspec
 
-from agents import services
+from agents import services, subscriptions
 from agents.catalogue import ECHO, ECHO_PROVIDER, templates
 from agents.models import Agent, AgentToken, Mode, User, Workspace, digest
+from agents.plans import TIERS
+from llm.models import PoolKey, Route
 from metering import pricing
 from metering.record import Attempt, Record, Status, picodollars, utc_text
 from metering.store import get_store
@@ -32,6 +35,9 @@ DAYS: Final = 92
 WEEK: Final = (1.0, 1.1, 1.15, 1.1, 1.3, 0.8, 0.3)
 OPENING_HOURS: Final = (6, 19)
 MONTH_DAYS: Final = 30
+LIST_PER_MILLION: Final = Decimal(5)  # USD, what a million tokens of a plan is worth
+MILLION: Final = 1_000_000
+LAST: Final = 99  # after every route that staff arrange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +61,7 @@ class Cast:
     model: str
     requests: int
     request_type: str
+    tier: str = Mode.BYOKEY  # or the plan's
 
 
 PAST: Final = (
@@ -82,6 +89,16 @@ PAST: Final = (
         requests=22,
         request_type="chat",
     ),
+    # On a plan, where who answers is up to us: in the past this one, and here and now echo.
+    Cast(
+        name="Recipe writer",
+        template="content-writer",
+        provider="minimax",
+        model="MiniMax-M2.5",
+        requests=11,
+        request_type="chat",
+        tier="economy",
+    ),
 )
 
 
@@ -97,6 +114,7 @@ def seed(*, kept_in: Path, now: datetime) -> Credentials:
     user.save()
     workspace = user.workspaces.first() or services.create_workspace(name=WORKSPACE, owner=user)
     echo = _echo_agent(workspace, user)
+    _let_echo_answer_for_plans()
     for cast in PAST:
         _agent_with_a_past(cast, workspace=workspace, user=user, now=now)
     _made, agent_token = services.create_agent_token(agent=echo, by=user, name="Demo")
@@ -127,12 +145,25 @@ def _echo_agent(workspace: Workspace, user: User) -> Agent:
     return agent
 
 
+def _let_echo_answer_for_plans() -> None:
+    """Let echo answer for the plans' agents too, where none of our own keys does, since nobody's demo has any."""
+    if PoolKey.objects.exists():
+        return
+    key = PoolKey(provider=ECHO, name="Demo")
+    key.seal("echo-needs-no-key")
+    key.save()
+    for tier in TIERS:
+        Route.objects.get_or_create(tier=tier, position=LAST, provider=ECHO, model=ECHO_PROVIDER.models[0])
+
+
 def _agent_with_a_past(cast: Cast, *, workspace: Workspace, user: User, now: datetime) -> None:
     if workspace.agents.filter(name=cast.name).exists():
         return
-    agent = services.create_agent(
-        workspace=workspace, name=cast.name, template=cast.template, provider=cast.provider, model=cast.model, by=user
-    )
+    own = cast.tier == Mode.BYOKEY
+    runs_on = {"provider": cast.provider, "model": cast.model} if own else {}
+    agent = services.create_agent(workspace=workspace, name=cast.name, template=cast.template, by=user, **runs_on)
+    if not own:
+        subscriptions.choose_plan(agent=agent, tier=cast.tier, by=user, at=now - timedelta(days=DAYS))
     get_store().append([msgspec.json.encode(record) for record in history(agent, cast, until=now)])
 
 
@@ -158,6 +189,7 @@ def _record(agent: Agent, cast: Cast, dice: random.Random, *, moment: datetime, 
     rate = pricing.rate(cast.provider, cast.model, at=moment)
     cost_input = picodollars(rate.cost_input(usage)) if rate else 0
     cost_output = picodollars(rate.cost_output(usage)) if rate else 0
+    own = cast.tier == Mode.BYOKEY
     ttft_ms = dice.randrange(180, 900)
     latency_ms = ttft_ms + usage.tokens_output * dice.randrange(4, 12)
     return Record(
@@ -167,18 +199,18 @@ def _record(agent: Agent, cast: Cast, dice: random.Random, *, moment: datetime, 
         timestamp=utc_text(moment),
         provider=cast.provider,
         model=cast.model,
-        tier=Mode.BYOKEY,
+        tier=cast.tier,
         tokens_input=usage.tokens_input,
         tokens_output=usage.tokens_output,
         cost_input=cost_input,
         cost_output=cost_output,
         cost_total=cost_input + cost_output,
-        price_total=0,
+        price_total=0 if own else picodollars(LIST_PER_MILLION * (usage.tokens_input + usage.tokens_output) / MILLION),
         request_type=cast.request_type,
         latency_ms=latency_ms,
         status=status,
         http_status=http_status,
-        mode=Mode.BYOKEY,
+        mode=Mode.BYOKEY if own else Mode.MANAGED,
         streamed=cast.request_type == "chat",
         ttft_ms=ttft_ms,
         attempts=(Attempt(provider=cast.provider, model=cast.model, status=http_status, latency_ms=latency_ms),),

@@ -147,6 +147,8 @@ def _start_timetable(var_dir: Path) -> None:
         return
     from celery.beat import Service
 
+    # A worker does this as it starts. What isn't known by then would be sent to a broker that there is none of.
+    celery_app.loader.import_default_modules()
     timetable = Service(celery_app, schedule_filename=str(var_dir / "timetable"))
     threading.Thread(target=timetable.start, name="timetable", daemon=True).start()
 

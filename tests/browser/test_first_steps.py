@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Callable, Iterator
+from zipfile import ZipFile
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -79,16 +80,52 @@ def test_from_sign_up_to_the_first_counted_request(server: TryingOut, page: Page
     look(page, "records-first")
 
 
-def test_the_demo_bakery_has_months_to_look_at(server: TryingOut, page: Page, look: Look):
+def log_in_to_the_demo(server: TryingOut, page: Page) -> None:
     page.goto(f"{server.url}/accounts/login/")
     page.get_by_label("Email").fill(server.said("Log in"))
     page.get_by_label("Password").fill(server.said("Password"))
     page.get_by_role("main").get_by_role("button", name="Log in").click()
     expect(page.get_by_role("heading", name="Agents")).to_be_visible()
+
+
+def test_the_demo_bakery_has_months_to_look_at(server: TryingOut, page: Page, look: Look):
+    log_in_to_the_demo(server, page)
     look(page, "agents")
     page.goto(f"{server.url}/usage/")
     expect(page.get_by_role("link", name="Newsletter writer", exact=True)).to_be_visible()
+    expect(page.get_by_text("Starter · ")).to_be_visible()
     look(page, "usage")
+
+    shown = page.get_by_label("Months").locator("[aria-current=date]")
+    this_month = shown.inner_text()
+    page.get_by_role("link", name="Back to").click()
+    expect(shown).not_to_have_text(this_month)
+    look(page, "usage-before")
+    page.get_by_role("link", name="Recipe writer", exact=True).click()
+    expect(page.get_by_text("of 2M tokens in Starter")).to_be_visible()
+    expect(page.get_by_role("figure")).to_be_visible()
+    look(page, "usage-agent-on-plan")
+    with page.expect_download() as csv:
+        page.get_by_role("link", name="Download CSV").click()
+    assert csv.value.path().read_text().startswith("id,timestamp,")
+
+    page.get_by_text("As a table").click()
+    page.locator("details[open] tbody a").first.click()
+    expect(page.get_by_role("heading", name="Requests of")).to_be_visible()
+    look(page, "usage-day")
+    page.goto(f"{server.url}/usage/")
     page.get_by_role("link", name="Newsletter writer", exact=True).click()
     expect(page.get_by_role("heading", name="Newsletter writer")).to_be_visible()
     look(page, "records")
+
+
+def test_all_of_it_can_be_taken_along(server: TryingOut, page: Page, look: Look):
+    log_in_to_the_demo(server, page)
+    page.goto(f"{server.url}/settings/data/")
+    expect(page.get_by_label("Keep requests for")).to_have_value("13")
+    look(page, "data")
+    with page.expect_download() as taken:
+        page.get_by_role("button", name="Download").click()
+    archive = ZipFile(taken.value.path())
+    assert archive.testzip() is None
+    assert b"Recipe writer" in archive.read("requests.csv")

@@ -3,6 +3,7 @@
 import json
 import stat
 from datetime import UTC, datetime
+from decimal import Decimal
 from io import StringIO
 
 import pytest
@@ -11,6 +12,7 @@ from django.utils import timezone
 
 from agents.models import Agent, AgentToken, AuditEntry, User
 from llm import demo
+from llm.models import PoolKey, Route
 from metering.models import UsageRecord
 from metering.periods import Month
 from metering.store import get_store
@@ -53,7 +55,7 @@ def test_a_revoked_token_is_replaced(var_dir):
     again = run_demo()
     assert again["agent_token"] != made["agent_token"]
     assert AgentToken.objects.get(revoked_at=None).agent.provider == "echo"
-    assert Agent.objects.count() == 4
+    assert Agent.objects.count() == 5
 
 
 def test_a_file_from_another_database_is_not_believed(var_dir):
@@ -88,3 +90,34 @@ def test_people_get_lines_to_read(var_dir):
     call_command("demo", stdout=out)
     assert "email            demo@vutler.example" in out.getvalue()
     assert "agent token      vtl_agent_" in out.getvalue()
+
+
+def test_one_agent_is_on_a_plan_with_months_behind_it(var_dir):
+    demo.seed(kept_in=var_dir / "demo.json", now=NOW)
+    writer = Agent.objects.get(name="Recipe writer")
+    assert writer.tier_at(NOW) == "economy"
+    for month in (Month(2026, 9), Month(2026, 10)):
+        tokens = get_store().month_tokens(agent_id=writer.pk, month=month)
+        assert 800_000 < tokens < 1_700_000
+    row = next(
+        each
+        for each in get_store().usage(workspace_id=writer.workspace_id, month=Month(2026, 10))
+        if each.agent_id == writer.pk
+    )
+    assert row.price_total == row.tokens * Decimal("0.000005")
+    assert row.cost_total > 0
+
+
+def test_echo_answers_for_plans_where_nobody_else_can(var_dir):
+    demo.seed(kept_in=var_dir / "demo.json", now=NOW)
+    assert PoolKey.objects.get().provider == "echo"
+    assert [route.provider for route in Route.objects.filter(tier="economy")][-1] == "echo"
+
+
+def test_echo_stays_out_of_a_pool_that_has_a_key(var_dir):
+    key = PoolKey(provider="minimax", name="Ours")
+    key.seal("sk-ours-0123456789")
+    key.save()
+    demo.seed(kept_in=var_dir / "demo.json", now=NOW)
+    assert PoolKey.objects.count() == 1
+    assert not Route.objects.filter(provider="echo").exists()

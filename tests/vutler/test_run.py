@@ -2,10 +2,12 @@
 
 import os
 import stat
+import threading
 
 import pytest
+from celery.beat import Service
 
-from vutler import run
+from vutler import celery_app, run
 
 
 @pytest.fixture
@@ -42,3 +44,24 @@ def test_the_printed_line_is_one_line_that_carries_the_token():
     [curl] = [line for line in lines if line.startswith("curl ")]
     assert "http://127.0.0.1:9000/v1/chat/completions" in curl
     assert "authorization: Bearer vtl_agent_x" in curl
+
+
+def test_every_job_of_the_timetable_is_known_before_it_starts(tmp_path, monkeypatch):
+    steps: list[str] = []
+    started = threading.Event()
+    look_for_jobs = celery_app.loader.import_default_modules
+
+    def looking() -> None:
+        look_for_jobs()
+        steps.append("known")
+
+    def start(_timetable: Service) -> None:
+        steps.append("started")
+        started.set()
+
+    monkeypatch.setattr(celery_app.loader, "import_default_modules", looking)
+    monkeypatch.setattr(Service, "start", start)
+    run._start_timetable(tmp_path)
+    started.wait()
+    assert steps == ["known", "started"]
+    assert {entry["task"] for entry in celery_app.conf.beat_schedule.values()} <= set(celery_app.tasks)
