@@ -15,10 +15,10 @@ CHECK_ENV := SECRET_KEY=only-for-checks-3f9d0c5b7e1a48262c8d7f6e5a4b3c2d1e0f9a8b
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run test setup check serve worker bench lint types contracts deploy compat lock fmt messages shots machine
+.PHONY: help run test setup check serve worker bench bench-meter lint types contracts deploy compat lock fmt messages shots machine
 
 help: ## list these verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.base $(LOCALES) ## try it: web, gateway and jobs on 127.0.0.1:8000 (PORT=9000), with a demo workspace
 	@exec $(BIN)/python -m vutler.run
@@ -41,6 +41,9 @@ compat: setup machine $(NODE_SDKS) $(MATRIX) ## every client that people use, ag
 
 bench: setup ## one gateway process against a bare relay
 	$(BIN)/python -m benchmarks.gateway
+
+bench-meter: setup ## the meter in one Postgres: shipping, roll-ups and pages at 1 and 10 million records (an hour or less)
+	$(BIN)/python -m benchmarks.rollups
 
 lint: setup ## ruff: style and format
 	$(BIN)/ruff check .
