@@ -130,13 +130,17 @@ class Place:
     icon: str
     prefixes: tuple[str, ...]
     current: bool = False
+    roomy: bool = False
 
 
 BILLING = "/billing/"
+# Not under a thumb, where places are few: the page of agents leads there, too.
+ROOMY = {"/compare/"}
 PLACES = [
     ("/agents/", gettext_lazy("Agents"), "bot", ("/agents/",)),
     ("/usage/", gettext_lazy("Usage"), "chart-no-axes-column", ("/usage/",)),
     ("/alerts/", gettext_lazy("Alerts"), "bell", ("/alerts/",)),
+    ("/compare/", gettext_lazy("Compare"), "columns-3", ("/compare/", "/experiments/")),
     ("/keys/", gettext_lazy("Keys"), "key-round", ("/keys/",)),
     (BILLING, gettext_lazy("Billing"), "receipt-text", (BILLING,)),
     ("/settings/", gettext_lazy("Settings"), "settings", ("/settings/", "/accounts/")),
@@ -156,7 +160,7 @@ def _places(request: HttpRequest) -> list[Place]:
     """Return the navigation; invoices are in it for those who may see them."""
     member = _find(request)
     return [
-        Place(url, name, icon, prefixes, current=request.path.startswith(prefixes))
+        Place(url, name, icon, prefixes, current=request.path.startswith(prefixes), roomy=url in ROOMY)
         for url, name, icon, prefixes in PLACES
         if url != BILLING or (member is not None and member.manages_billing)
     ]

@@ -8,9 +8,10 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from agents.catalogue import CUSTOM, providers
-from agents.models import Agent, Mode, ProviderKey
+from agents.models import Agent, Mode, ProviderKey, Workspace
 from agents.plans import TIERS
 from agents.sealed import SealedRow
+from metering.fields import UsdField
 
 
 class PoolKey(SealedRow):
@@ -249,3 +250,100 @@ class Look(models.Model):
 
     def __str__(self) -> str:
         return f"{self.experiment} on {self.day}"
+
+
+# --- Comparisons ----------------------------------------------------------------------------------------------------
+
+
+class PromptSet(models.Model):
+    """Prompts that somebody asked to have saved, to compare with again."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="prompt_sets")
+    name = models.CharField(max_length=80)
+    prompts = models.JSONField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["workspace", "name"], name="one_set_of_prompts_a_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Comparison(models.Model):
+    """The same prompts asked of two to four columns, in an agent's name. ``columns``: see ``llm.compare.columns``.
+
+    Prompts and answers are here only where somebody asked for it (``kept``); what isn't kept goes after a day.
+    ``blind``: each prompt's answers stand in an order of their own, without names until they are voted on, or until
+    somebody wants to see them (``shown``).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="comparisons")
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="comparisons")
+    columns = models.JSONField()
+    count = models.PositiveSmallIntegerField()
+    blind = models.BooleanField(default=False)
+    shown = models.BooleanField(default=False)
+    kept = models.BooleanField(default=False)
+    prompts = models.JSONField(default=list)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [models.Index(fields=["workspace", "-created_at"], name="comparisons_of_workspaces")]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class ComparedAnswer(models.Model):
+    """One column's answer to one prompt: how long it took (ms), what it used (tokens), what it cost or is worth (USD).
+
+    A row is made before its question goes out, so that none goes out twice. ``text`` stays empty but in a kept run.
+    """
+
+    class Status(models.TextChoices):
+        ASKED = "asked"
+        OK = "ok"
+        FAILED = "failed"
+        STOPPED = "stopped"
+
+    comparison = models.ForeignKey(Comparison, on_delete=models.CASCADE, related_name="answers")
+    prompt = models.PositiveSmallIntegerField()
+    column = models.PositiveSmallIntegerField()
+    status = models.CharField(max_length=10, choices=Status, default=Status.ASKED)
+    first_word_ms = models.PositiveIntegerField(null=True)
+    took_ms = models.PositiveIntegerField(null=True)
+    tokens_input = models.BigIntegerField(default=0)
+    tokens_output = models.BigIntegerField(default=0)
+    cost = UsdField(null=True)
+    price_version = models.CharField(max_length=260, blank=True)
+    thumb = models.SmallIntegerField(default=0)
+    text = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["prompt", "column"]
+        constraints = [
+            models.UniqueConstraint(fields=["comparison", "prompt", "column"], name="one_answer_a_column"),
+            models.CheckConstraint(condition=Q(thumb__in=[-1, 0, 1]), name="thumb_up_down_or_none"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.comparison} {self.prompt}/{self.column}"
+
+
+class PlanTries(models.Model):
+    """How many answers of plans above its own an agent has had in a month (``2026-02``) to compare with."""
+
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="+")
+    month = models.CharField(max_length=7)
+    answers = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["agent", "month"], name="one_count_of_tries_a_month")]
+
+    def __str__(self) -> str:
+        return f"{self.agent} {self.month}: {self.answers}"

@@ -2,10 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from llm.condition import Condition, Conditions, Overview
+from llm.gateway import Gateway
 from llm.pool import Arrangement, Pool
 from llm.routing import Explained
+from llm.witness import Witness
+
+
+class Answering(NamedTuple):
+    """The gateway itself, for who asks something in its event loop, and who sees the records of that."""
+
+    gateway: Gateway
+    witness: Witness
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +26,7 @@ class Running:
     pool: Pool
     conditions: Conditions
     limits_away: Callable[[], bool]
+    answering: Answering | None = None
 
 
 _here: Running | None = None
@@ -30,6 +41,11 @@ def show(running: Running | None) -> None:
 def here() -> Running | None:
     """Return this process's gateway, or None where it has none (a command, a worker)."""
     return _here
+
+
+def answering() -> Answering | None:
+    """Return this process's gateway to ask something in its event loop; None where there is none."""
+    return _here.answering if _here else None
 
 
 def overview() -> Overview:

@@ -25,7 +25,6 @@ from agents.crypto import CannotOpen
 from agents.models import Agent, AgentToken, Mode, ProviderKey
 from agents.models import digest as digest_of
 from agents.plans import month_terms, tier_at
-from agents.plans import plan as plan_of
 from llm.errors import InvalidAgentToken, ServiceUnavailable
 from llm.models import Arm, Experiment
 from llm.providers.base import SavedKey, Target
@@ -235,25 +234,6 @@ def snapshot_of(agent: Agent, *, at: datetime) -> AgentSnapshot:
         requests_per_minute=pace.requests,
         tokens_per_minute=pace.tokens,
     )
-
-
-def on_key(snapshot: AgentSnapshot, agent: Agent, key: ProviderKey, *, model: str) -> AgentSnapshot:
-    """Return an agent on its owner's keys as if on another of them, with nothing to fall back on.
-
-    A Managed agent stays as it is: its requests never go out under a customer's key.
-    """
-    if snapshot.plan:
-        return snapshot
-    return msgspec.structs.replace(snapshot, target=_target(agent, key, model=model), backup=None)
-
-
-def on_tier(snapshot: AgentSnapshot, tier: str, *, at: datetime) -> AgentSnapshot:
-    """Return a Managed agent as if another tier answered it. Its allowance and ceiling stay those of its own plan."""
-    if snapshot.plan is None:
-        return snapshot
-    terms = plan_of(tier, on=at.date())
-    plan = msgspec.structs.replace(snapshot.plan, tier=tier, list_per_million=terms.list_per_million)
-    return msgspec.structs.replace(snapshot, plan=plan)
 
 
 def in_place_of(snapshot: AgentSnapshot, agent: Agent, override: Override) -> AgentSnapshot:

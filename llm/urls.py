@@ -3,10 +3,18 @@
 from django.urls import path
 
 from llm import views
+from llm.compare import views as compare
 
 app_name = "llm"
 
 urlpatterns = [
     path("agents/<uuid:agent_id>/check-key/", views.check_agent_key, name="check_key"),
     path("keys/<uuid:key_id>/check/", views.check_saved_key, name="check_saved_key"),
+    path("compare/", compare.compare, name="compare"),
+    path("compare/prompts/<uuid:set_id>/delete/", compare.delete_prompts, name="delete_prompts"),
+    path("compare/<uuid:comparison_id>/", compare.comparison, name="comparison"),
+    path("compare/<uuid:comparison_id>/ask/", compare.ask, name="ask"),
+    path("compare/<uuid:comparison_id>/vote/", compare.vote, name="vote"),
+    path("compare/<uuid:comparison_id>/names/", compare.show_names, name="show_names"),
+    path("compare/<uuid:comparison_id>/delete/", compare.delete_comparison, name="delete_comparison"),
 ]

@@ -25,6 +25,7 @@ from llm.pool import Pool
 from llm.providers.echo.app import Echo
 from llm.shared_limits import SharedLimits
 from llm.snapshot import Snapshots
+from llm.witness import Witness
 from metering import notices, tally
 from metering.journal import Journal
 from metering.periods import Month
@@ -51,7 +52,8 @@ class Application:
             else LocalLimits(count_month=_count_month)
         )
         self._metrics = Metrics(settings.METRICS_DIR, look=self._state)
-        self._observers = _observers(self._metrics)
+        self._witness = Witness()
+        self._observers = _observers(self._metrics, self._witness)
         self._owners = Owners(tell=_tell_owners)
         self._gateway = Gateway(
             snapshots=self._snapshots,
@@ -87,7 +89,14 @@ class Application:
         self._metrics.start()
         self._announcements.start()
         self._conditions.start()
-        running.show(running.Running(pool=self._pool, conditions=self._conditions, limits_away=self._limits_away))
+        running.show(
+            running.Running(
+                pool=self._pool,
+                conditions=self._conditions,
+                limits_away=self._limits_away,
+                answering=running.Answering(self._gateway, self._witness),
+            )
+        )
         # What is loaded by now stays: collecting garbage needn't walk through all of Django every time.
         gc.collect()
         gc.freeze()
@@ -120,9 +129,9 @@ class Application:
         )
 
 
-def _observers(metrics: Metrics) -> list[Observer]:
+def _observers(metrics: Metrics, witness: Witness) -> list[Observer]:
     """Return who is told of every request."""
-    observers: list[Observer] = [metrics, KeyWatch()]
+    observers: list[Observer] = [metrics, KeyWatch(), witness]
     if settings.GATEWAY_LOG:
         observers.append(AccessLog())
     if settings.TRACES:

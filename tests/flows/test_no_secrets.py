@@ -189,12 +189,24 @@ class Visit:
         self.tokens += {*TOKEN.findall(browser.post("/settings/tokens/", name="by hand"))}
         browser.pages.pop()
         assert len(self.tokens) == 6
+        self.compare(browser, agent)
         addresses = ["/agents/", here, "/keys/", "/usage/", "/settings/security/", "/settings/tokens/", "/nothing/"]
         tables = ("agent", "providerkey", "agenttoken", "workspacetoken", "auditentry", "workspace", "user")
         addresses += [f"/admin/agents/{table}/" for table in tables]
         for address in addresses:
             browser.get(address)
         self.shown += browser.pages
+
+    def compare(self, browser: Browser, agent: str) -> None:
+        """Compare two models in a run that nobody keeps, both answering and both refusing."""
+        models = re.findall(r'<option value="([0-9a-f-]{36}:[^"]+)"', browser.get(f"/compare/?agent={agent}"))
+        chosen = {"agent": agent, "source": "one", "column_1": models[0], "column_2": models[1]}
+        for ending in ("", "[[status=400]] [[quote_key]]"):
+            text = f"{SAID['a prompt']} [[text={SAID['an answer']}]] {ending}"
+            assert SAID["a prompt"] in browser.post("/compare/", on="/compare/", **chosen, prompt=text)
+            # What was said is shown to who asked. Whose key it was asked with is on no page.
+            assert not [key for key in KEYS.values() if key in browser.pages[-1]]
+            browser.pages.pop()
 
     def post(self, path: str, token: str, body: Any, headers: dict[str, str] | None = None) -> int:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()

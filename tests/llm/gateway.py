@@ -133,6 +133,7 @@ class House:
     """A gateway, its agents by token, and what the meter has been given."""
 
     call: Caller
+    gateway: Gateway
     agents: dict[str, AgentSnapshot | None]
     lines: list[bytes]
     journal: Journal
@@ -230,6 +231,7 @@ async def house(
     agents[TOKEN] = agent("openai", echo.url("openai"))
     yield House(
         call=Caller(GatewayApp(gateway)),
+        gateway=gateway,
         agents=agents,
         lines=lines,
         journal=journal,

@@ -10,7 +10,7 @@ from django.utils import timezone
 from structlog.testing import capture_logs
 
 from agents import services, subscriptions
-from agents.models import Agent, AgentToken, ProviderKey
+from agents.models import AgentToken, ProviderKey
 from agents.models import digest as digest_of
 from llm import snapshot as module
 from llm.errors import InvalidAgentToken, ServiceUnavailable
@@ -252,34 +252,6 @@ def test_a_key_that_does_not_open_leaves_the_agent_without_one_and_no_trace_of_i
     [entry] = logs
     assert (entry["event"], entry["agent_id"]) == ("key_cannot_be_opened", str(bot.pk))
     assert key.sealed_secret[:20] not in str(logs)
-
-
-def test_an_agent_can_be_asked_with_another_key_of_its_owner(alex, bot):
-    groq = services.save_key(workspace=alex.workspace, provider="groq", secret="gsk_alex-9876543210", by=alex.user)
-    here = module.snapshot_of(bot, at=timezone.now())
-    tried = module.on_key(here, bot, groq, model="llama-3.3-70b-versatile")
-    assert tried.target
-    assert (tried.target.provider, tried.target.model) == ("groq", "llama-3.3-70b-versatile")
-    assert tried.target.key.reveal() == "gsk_alex-9876543210"
-
-
-def test_no_agent_is_asked_with_a_key_of_another_workspace(alex, stefan, bot):
-    his = services.save_key(workspace=stefan.workspace, provider="groq", secret="gsk_stefan-98765432", by=stefan.user)
-    here = module.snapshot_of(bot, at=timezone.now())
-    assert module.on_key(here, bot, his, model="llama-3.3-70b-versatile").target is None
-
-
-def test_another_tier_leaves_the_ceiling_and_a_customers_key_is_never_used_for_a_plan(alex, bot):
-    now = timezone.now()
-    subscriptions.choose_plan(agent=bot, tier="economy", by=alex.user, at=now)
-    here = module.snapshot_of(Agent.objects.get(pk=bot.pk), at=now)
-    tried = module.on_tier(here, "premium", at=now)
-    assert here.plan
-    assert tried.plan
-    # 2,000,000 included, and 2,500,000 more for $5
-    assert (tried.plan.tier, tried.plan.most_tokens) == ("premium", 4_500_000)
-    assert tried.target is None
-    assert module.on_key(here, bot, ProviderKey.objects.get(), model="gpt-4o") == here
 
 
 def test_only_agents_on_plans_pause_where_an_invoice_is_not_paid(alex, bot):

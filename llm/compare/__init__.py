@@ -1,0 +1,1 @@
+"""One prompt, or a list of them, to several models or plans side by side."""

@@ -1,0 +1,130 @@
+"""A comparison as its page shows it: rounds of cards, in their places, with names or without."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from llm.compare import services, summary
+from llm.compare.columns import Column
+from llm.compare.summary import Sum
+from llm.models import ComparedAnswer, Comparison
+
+LETTERS: Final = "ABCD"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """One column's answer to one prompt, in its place. ``column`` is None while its name is hidden."""
+
+    place: int
+    letter: str
+    column: Column | None
+    answer: ComparedAnswer | None = None
+    text: str = ""
+    words: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is called for now."""
+        return self.column.name if self.column else self.letter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """One prompt and its answers; ``number`` counts from 0. ``hidden``: nobody has voted on it yet."""
+
+    number: int
+    prompt: str
+    hidden: bool
+    cards: Sequence[Card]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One column of the summary."""
+
+    column: Column
+    sum: Sum
+
+
+def order(comparison: Comparison, prompt: int) -> list[int]:
+    """Return the columns of a prompt in the order of their places: an order of its own in a blind comparison."""
+    columns = list(range(len(comparison.columns)))
+    if comparison.blind:
+        random.Random(f"{comparison.pk}:{prompt}").shuffle(columns)  # noqa: S311 - nothing hangs on guessing it
+    return columns
+
+
+def before(comparison: Comparison, number: int, prompt: str) -> Round:
+    """Return a round whose answers are still to come."""
+    hidden = comparison.blind and not comparison.shown
+    columns = Column.kept(comparison.columns)
+    cards = [
+        Card(place=place, letter=LETTERS[place], column=None if hidden else columns[column])
+        for place, column in enumerate(order(comparison, number))
+    ]
+    return Round(number=number, prompt=prompt, hidden=hidden, cards=cards)
+
+
+def after(
+    comparison: Comparison, number: int, answers: Sequence[ComparedAnswer], *, prompt: str = "", **texts: Any
+) -> Round:
+    """Return a round with all its answers. ``texts``: ``said`` and ``words`` by column, of what isn't kept."""
+    hidden = services.hidden(comparison, answers)
+    columns, by_column = Column.kept(comparison.columns), {each.column: each for each in answers}
+    cards = []
+    for place, column in enumerate(order(comparison, number)):
+        answer = by_column.get(column)
+        kept = answer.text if answer else ""
+        failed = answer is not None and answer.status == services.Status.FAILED
+        cards.append(
+            Card(
+                place=place,
+                letter=LETTERS[place],
+                column=None if hidden else columns[column],
+                answer=answer,
+                text=texts.get("said", {}).get(column, "" if failed else kept),
+                words=texts.get("words", {}).get(column, kept if failed else ""),
+            )
+        )
+    return Round(number=number, prompt=prompt, hidden=hidden, cards=cards)
+
+
+def card(comparison: Comparison, answer: ComparedAnswer) -> Card:
+    """Return one answer of a round whose others are still to come."""
+    place = order(comparison, answer.prompt).index(answer.column)
+    hidden = comparison.blind and not comparison.shown
+    column = None if hidden else Column.kept(comparison.columns)[answer.column]
+    return Card(place=place, letter=LETTERS[place], column=column, answer=answer)
+
+
+def rounds(comparison: Comparison, answers: Sequence[ComparedAnswer]) -> list[Round]:
+    """Return all rounds of a kept run, the first prompt first."""
+    by_prompt: dict[int, list[ComparedAnswer]] = {}
+    for each in answers:
+        by_prompt.setdefault(each.prompt, []).append(each)
+    return [
+        after(comparison, number, by_prompt[number], prompt=comparison.prompts[number])
+        for number in sorted(by_prompt)
+        if number < len(comparison.prompts)
+    ]
+
+
+def summed(comparison: Comparison, answers: Sequence[ComparedAnswer]) -> dict[str, Any]:
+    """Return what a summary shows. ``lines`` is empty while the names are hidden of what is still to be voted on."""
+    waiting = 0
+    if comparison.blind and not comparison.shown:
+        waiting = summary.undecided(answers) if answers else comparison.count
+    columns = Column.kept(comparison.columns)
+    sums = summary.summary(answers, columns=len(columns))
+    lines = [Line(column=column, sum=each) for column, each in zip(columns, sums, strict=True)]
+    return {
+        "comparison": comparison,
+        "waiting": waiting,
+        "lines": [] if waiting else lines,
+        "prices": sorted(set().union(*(each.prices for each in sums))),
+        "priced_on": sorted({version.rpartition("@")[2] for each in sums for version in each.prices}),
+        "managed": any(column.tier for column in columns),
+        "best": [line.column.arm for line in sorted(lines, key=lambda line: -line.sum.wins)[:2]],
+    }
