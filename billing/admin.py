@@ -19,6 +19,7 @@ from unfold.decorators import action, display
 from agents.admin import Operated, ReadOnly
 from agents.models import User
 from billing import services
+from billing.close_views import close_page
 from billing.documents import e_invoice, files
 from billing.documents.content import money
 from billing.earnings_view import earnings_page
@@ -34,7 +35,7 @@ from billing.models import (
     Status,
 )
 from billing.payments_admin import SentInline
-from billing.staff_forms import ProfileForm
+from billing.staff_forms import HostingForm, ProfileForm
 from billing.staff_views import correct_page, revenue_page
 from metering.periods import Month
 
@@ -45,6 +46,9 @@ STATUS_LABELS: Final = {
     Status.VOID: "",
     Status.UNCOLLECTIBLE: "danger",
 }
+
+
+AT_ONCE: Final = 200  # documents that somebody waits for: about 0.1 s each
 
 
 class LinesInline(ReadOnly, TabularInline):  # type: ignore[misc]
@@ -99,7 +103,7 @@ class InvoiceAdmin(Operated, ModelAdmin):  # type: ignore[misc]
         *("made_out_to", "for_programs", "finalized_at", "due_at", "paid_at", "closed_at", "mailed_at"),
     )
     inlines = (LinesInline, CreditNotesInline, SentInline)
-    actions = ("sum_up", "issue", "paid", "export_xlsx")
+    actions = ("sum_up", "issue", "paid", "export_xlsx", "export_csv", "export_pdf")
     actions_detail = ("correct", "pdf")
 
     @admin.display(description=gettext_lazy("made out to"))
@@ -157,6 +161,21 @@ class InvoiceAdmin(Operated, ModelAdmin):  # type: ignore[misc]
         """Give them as a workbook."""
         return files.workbook(list(invoices.prefetch_related("lines", "credit_notes")))
 
+    @admin.action(description=gettext_lazy("Export the selected invoices as CSV"))
+    def export_csv(self, request: HttpRequest, invoices: QuerySet[Invoice]) -> HttpResponse:  # noqa: ARG002
+        """Give their lines."""
+        return files.invoices_csv(list(invoices.prefetch_related("lines")))
+
+    @admin.action(description=gettext_lazy("Export the selected invoices as PDF, in a ZIP"))
+    def export_pdf(self, request: HttpRequest, invoices: QuerySet[Invoice]) -> HttpResponse | None:
+        """Give the documents, with credit notes."""
+        if invoices.count() > AT_ONCE:
+            messages.warning(
+                request, _("At most %(count)d at once. For more: manage.py export_invoices.") % {"count": AT_ONCE}
+            )
+            return None
+        return files.bundle(list(invoices.prefetch_related("lines", "credit_notes")))
+
     @action(description=gettext_lazy("Correct"), url_path="correct", permissions=["operate"])  # type: ignore[untyped-decorator]
     def correct(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Take it back, give it up or credit it, with a reason."""
@@ -176,10 +195,11 @@ class InvoiceAdmin(Operated, ModelAdmin):  # type: ignore[misc]
         return bool(self.has_view_permission(request))
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the pages of revenue and of margins."""
+        """Add the pages of revenue, of margins, and of a month's close."""
         return [
             path("revenue/", self._page(revenue_page), name="billing_revenue"),
             path("margins/", self._page(earnings_page), name="billing_earnings"),
+            path("close/", self._page(close_page), name="billing_close"),
             *super().get_urls(),
         ]
 
@@ -231,6 +251,7 @@ class HostingPlanAdmin(ModelAdmin):  # type: ignore[misc]
 class HostingChoiceAdmin(ModelAdmin):  # type: ignore[misc]
     """Which workspace is on which hosting plan, from which month on."""
 
+    form = HostingForm
     list_display = ("workspace", "code", "from_day")
     list_filter = ("code",)
     autocomplete_fields = ("workspace",)

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q
 
+from agents.changes import Actor
 from agents.models import PlanStay, Workspace
 from billing import services
 from billing.models import Invoice, Status
@@ -42,7 +43,9 @@ def open_workspaces(month: Month) -> list[UUID]:
     return list(found.order_by("pk").values_list("pk", flat=True))
 
 
-def close_month(month: Month, *, at: datetime, workspace_ids: list[UUID] | None = None) -> Iterator[Step]:
+def close_month(
+    month: Month, *, at: datetime, workspace_ids: list[UUID] | None = None, by: Actor = services.COMMAND
+) -> Iterator[Step]:
     """Close the month for ``workspace_ids`` (all that are open unless told), giving each portion that is done.
 
     Raises:
@@ -53,7 +56,7 @@ def close_month(month: Month, *, at: datetime, workspace_ids: list[UUID] | None 
         raise services.NotYet(f"{month} isn't over")
     waiting = iter(open_workspaces(month) if workspace_ids is None else workspace_ids)
     while portion := list(islice(waiting, AT_ONCE)):
-        issued = services.close(workspace_ids=portion, month=month, at=at)
+        issued = services.close(workspace_ids=portion, month=month, at=at, by=by)
         yield Step(workspaces=len(portion), issued=tuple(issued))
 
 

@@ -197,6 +197,7 @@ class Invoice(models.Model):
 
     class Meta:
         ordering = ["-period_start", "-created_at"]
+        permissions = [("close_month", "Can close months, and see what they come to")]
         constraints = [
             models.UniqueConstraint(
                 fields=["workspace", "period_start"], condition=~Q(status=Status.VOID), name="one_invoice_a_month"

@@ -33,7 +33,10 @@ class Difference:
 def invoices(month: Month) -> list[Invoice]:
     """Return the invoices of the month that stand, by number."""
     return list(
-        Invoice.objects.standing().filter(period_start=month.start).order_by("number").prefetch_related("lines")
+        Invoice.objects.standing()
+        .filter(period_start=month.start)
+        .order_by("number")
+        .prefetch_related("lines", "credit_notes__lines")
     )
 
 
@@ -46,7 +49,7 @@ def check_invoice(invoice: Invoice) -> list[Difference]:
         ("tax", invoice.tax, tax),
         ("total", invoice.total, invoice.subtotal + invoice.tax),
     ]
-    differences = list(_compare(str(invoice), said))
+    differences = [*_compare(str(invoice), said), *_check_credit_notes(invoice)]
     of_agents = [line for line in lines if line.agent_id]
     histories = Agent.objects.in_bulk({line.agent_id for line in of_agents})
     for month in sorted({line.of_month for line in of_agents}):
@@ -66,6 +69,17 @@ def without_records(invoice: Invoice) -> datetime | None:
     months = {line.of_month for line in invoice.lines.all() if line.agent_id}
     found = (evidence.gone_since(invoice.workspace_id, month=month) for month in months)
     return next((since for since in found if since), None)
+
+
+def _check_credit_notes(invoice: Invoice) -> Iterator[Difference]:
+    """Compare what took the invoice back with its lines, and with what there was to take back."""
+    for note in invoice.credit_notes.all():
+        lines = sum((part.amount for part in note.lines.all()), Decimal("0.00"))
+        said = [("sum of its lines", note.subtotal, lines), ("total", note.total, note.subtotal + note.tax)]
+        yield from _compare(str(note), said)
+    if invoice.credited > invoice.total:
+        most = f"at most {invoice.total}"
+        yield Difference(where=str(invoice), what="credited", said=str(invoice.credited), found=most)
 
 
 def _check_line(

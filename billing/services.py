@@ -72,7 +72,7 @@ def draft_month(*, workspace_id: UUID, month: Month, at: datetime) -> Invoice | 
         )
 
 
-def close(*, workspace_ids: Collection[UUID], month: Month, at: datetime) -> list[Invoice]:
+def close(*, workspace_ids: Collection[UUID], month: Month, at: datetime, by: Actor = COMMAND) -> list[Invoice]:
     """Draw up the month of some workspaces, all or none, and issue it if the wait for late records is over.
 
     Returns the invoices that were issued now. What was issued before, or taken back, stays as it is.
@@ -85,7 +85,7 @@ def close(*, workspace_ids: Collection[UUID], month: Month, at: datetime) -> lis
         held = hold(workspace_ids)
         handled = set(done.values_list("workspace_id", flat=True))
         drafts = _draw_up([each for each in held if each.pk not in handled], month, at=at)
-        return _issue(drafts, at=at, by=COMMAND) if at >= month.end + WAIT else []
+        return _issue(drafts, at=at, by=by) if at >= month.end + WAIT else []
 
 
 def finalize(*, invoice: Invoice, at: datetime, by: Actor) -> Invoice:

@@ -6,18 +6,21 @@ from typing import Any, Final
 from uuid import UUID
 
 from django import forms
+from django.db.models import Min
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import (
     UnfoldAdminDecimalFieldWidget,
     UnfoldAdminIntegerFieldWidget,
     UnfoldAdminRadioSelectWidget,
+    UnfoldAdminSelectWidget,
     UnfoldAdminTextInputWidget,
 )
 
 from billing.documents.content import money
-from billing.models import PPM_IN_PERCENT, BillingProfile
+from billing.models import PPM_IN_PERCENT, BillingProfile, HostingChoice, HostingPlan, Invoice
 from billing.revenue import YEARS, Inputs
+from metering.periods import Month
 
 CREDIT: Final = "credit"
 VOID: Final = "void"
@@ -96,6 +99,42 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
         if "tax_percent" in given:
             self.instance.tax_ppm = int(given["tax_percent"] * PPM_IN_PERCENT)
         return given
+
+
+class HostingForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A workspace's choice of hosting, among the plans that there are."""
+
+    code = forms.ChoiceField(label=gettext_lazy("Hosting"), widget=UnfoldAdminSelectWidget)
+
+    class Meta:
+        model = HostingChoice
+        fields = ("workspace", "code", "from_day")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # The latest name of each.
+        names = dict(HostingPlan.objects.order_by("from_day").values_list("code", "name"))
+        self.fields["code"].choices = list(names.items())  # type: ignore[attr-defined]
+
+
+class MonthForm(forms.Form):
+    """The month that staff look at."""
+
+    month = forms.ChoiceField(label=gettext_lazy("Month"), widget=UnfoldAdminSelectWidget)
+
+    def __init__(self, data: Mapping[str, Any] | None, *, last: Month) -> None:
+        """``last``: the latest month to choose from, which goes on."""
+        months = [last, last.previous()]
+        first = Invoice.objects.aggregate(first=Min("period_start"))["first"]
+        while first and months[-1].start > first:
+            months.append(months[-1].previous())
+        self._usual = months[1]
+        super().__init__({"month": str(self._usual), **(data or {})})
+        self.fields["month"].choices = [(str(each), str(each)) for each in months]  # type: ignore[attr-defined]
+
+    def chosen(self) -> Month:
+        """Return the month, the last that is over where that makes no sense."""
+        return Month.parse(self.cleaned_data["month"]) if self.is_valid() else self._usual
 
 
 class ForecastForm(forms.Form):

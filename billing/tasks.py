@@ -11,6 +11,7 @@ from django.utils import timezone
 from billing import closing, hearing, mail, owing, settling
 from billing.gateways import gateway
 from billing.services import invoice_moved
+from metering.periods import Month
 
 LOOK_AGAIN: Final = timedelta(hours=1)  # at open invoices, should an event not have come
 
@@ -21,6 +22,15 @@ def close_months() -> int:
     now = timezone.now()
     months = closing.unfinished_months(now)
     return sum(len(step.issued) for month in months for step in closing.close_month(month, at=now))
+
+
+@shared_task
+def close_month(month: str, by: str) -> int:
+    """Close a month (``2026-02``) for whoever it is open for, and send what was issued; return how many were."""
+    now = timezone.now()
+    issued = sum(len(step.issued) for step in closing.close_month(Month.parse(month), at=now, by=by))
+    mail.send_waiting(at=now)
+    return issued
 
 
 @shared_task

@@ -58,7 +58,14 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:  # noqa: ARG001
                     _("Invoices"),
                     "receipt_long",
                     "billing_invoice",
-                    apart_from=("admin:billing_revenue", "admin:billing_earnings"),
+                    apart_from=("admin:billing_revenue", "admin:billing_earnings", "admin:billing_close"),
+                ),
+                _item(
+                    _("Close of a month"),
+                    "fact_check",
+                    "billing_invoice",
+                    page="admin:billing_close",
+                    can="close_month",
                 ),
                 _item(_("Payments"), "payments", "billing_sentinvoice"),
                 _item(_("Credit notes"), "undo", "billing_creditnote"),
@@ -92,14 +99,17 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:  # noqa: ARG001
     ]
 
 
-def _item(title: str, icon: str, model: str, *, page: str = "", apart_from: tuple[str, ...] = ()) -> dict[str, Any]:
+def _item(
+    title: str, icon: str, model: str, *, page: str = "", apart_from: tuple[str, ...] = (), can: str = ""
+) -> dict[str, Any]:
     """Return an entry for a model's list, or for another ``page`` that whoever may see the model may see.
 
-    ``apart_from``: pages below its address that have entries of their own.
+    ``apart_from``: pages below its address that have entries of their own. ``can``: another permission that it takes.
     """
+    app, _underscore, name = model.partition("_")
 
     def allowed(request: HttpRequest) -> bool:
-        return request.user.has_perm("{}.view_{}".format(*model.split("_")))
+        return request.user.has_perm(f"{app}.{can or f'view_{name}'}")
 
     link = reverse(page or f"admin:{model}_changelist")
     others = tuple(reverse(each) for each in apart_from)

@@ -1,6 +1,8 @@
 """Documents as files that a browser or a program fetches."""
 
-from collections.abc import Sequence
+import io
+import zipfile
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from django.http import HttpResponse
@@ -27,6 +29,11 @@ def invoice_csv(invoice: Invoice) -> HttpResponse:
     return _file(tables.as_csv([invoice]).encode(), name=f"{invoice}.csv", kind="text/csv; charset=utf-8")
 
 
+def invoices_csv(invoices: Sequence[Invoice]) -> HttpResponse:
+    """Answer with the lines of invoices as CSV."""
+    return _file(tables.as_csv(invoices).encode(), name="invoices.csv", kind="text/csv; charset=utf-8")
+
+
 def workbook(invoices: Sequence[Invoice]) -> HttpResponse:
     """Answer with invoices as XLSX."""
     return _file(tables.as_xlsx(invoices), name="invoices.xlsx", kind=XLSX)
@@ -37,6 +44,23 @@ def sheet(of: Sheet, *, name: str, kind: str) -> HttpResponse:
     if kind == "csv":
         return _file(sheets.as_csv(of).encode(), name=f"{name}.csv", kind="text/csv; charset=utf-8")
     return _file(sheets.as_xlsx([of]), name=f"{name}.xlsx", kind=XLSX)
+
+
+def book(of: Iterable[Sheet], *, name: str) -> HttpResponse:
+    """Answer with tables as a workbook."""
+    return _file(sheets.as_xlsx(of), name=f"{name}.xlsx", kind=XLSX)
+
+
+def bundle(invoices: Sequence[Invoice]) -> HttpResponse:
+    """Answer with invoices and their credit notes as PDF, in a ZIP."""
+    out = io.BytesIO()
+    # Not compressed: a PDF is already.
+    with zipfile.ZipFile(out, "w") as archive:
+        for invoice in invoices:
+            archive.writestr(f"{invoice}.pdf", pdf.invoice_pdf(invoice))
+            for note in invoice.credit_notes.all():
+                archive.writestr(f"{note}.pdf", pdf.credit_note_pdf(note))
+    return _file(out.getvalue(), name="invoices.zip", kind="application/zip")
 
 
 def _file(content: bytes, *, name: str, kind: str) -> HttpResponse:

@@ -52,6 +52,15 @@ class Page:
     next_cursor: str | None
 
 
+class AgentSum(NamedTuple):
+    """What an agent's records that count towards allowances add up to: how many there are, and their tokens."""
+
+    workspace_id: UUID
+    agent_id: UUID
+    records: int
+    tokens: int
+
+
 class Counted(NamedTuple):
     """A record, as far as an invoice goes."""
 
@@ -225,6 +234,14 @@ class Store(Protocol):
         """Give the records that count towards these agents' allowances of the month, by agent and then by id.
 
         With ``before``, a mark, those that were there at that mark, and always the same ones.
+        """
+        ...
+
+    def counted_sums(self, *, month: Month, before: int | None = None) -> list[AgentSum]:
+        """Return what the records that count towards allowances of the month add up to, of each agent that has any.
+
+        Raises:
+            StoreUnavailable: when the database is away.
         """
         ...
 

@@ -15,7 +15,7 @@ from pymongo.errors import BulkWriteError
 from metering.models import UsageRecord
 from metering.periods import Month
 from metering.store import cursors, mongo_client, mongo_documents, mongo_sums
-from metering.store.base import AgentUsage, Counted, Hours, OfSession, Page
+from metering.store.base import AgentSum, AgentUsage, Counted, Hours, OfSession, Page
 from metering.store.json_lines import read as read_lines
 from metering.store.mongo_client import reachable
 from metering.store.mongo_documents import MICROSECONDS, Document, split
@@ -240,6 +240,16 @@ class MongoStore:
             rows = self._patiently.find(some, names).sort([("agent_id", ASCENDING), ("_id", ASCENDING)])
             for row in rows.allow_disk_use(True).batch_size(READ_AT_ONCE):
                 yield Counted(id=row.pop("_id"), **row)
+
+    def counted_sums(self, *, month: Month, before: int | None = None) -> list[AgentSum]:
+        """See :meth:`metering.store.base.Store.counted_sums`."""
+        some = {**during(month), "mode": _NOT_OWN_KEY}
+        if before is not None:
+            some["stored"] = {"$lt": before}
+        by = {"workspace_id": "$workspace_id", "agent_id": "$agent_id"}
+        with reachable():
+            rows = mongo_sums.grouped(self._patiently, some, by, count={"$sum": 1}, tokens=_TOKENS)
+            return [AgentSum(**row["_id"], records=int(row["count"]), tokens=int(row["tokens"])) for row in rows]
 
     def months_since(
         self, *, workspace_ids: Collection[UUID], since: int, until: datetime

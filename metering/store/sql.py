@@ -20,7 +20,7 @@ from django.db.models.functions import Coalesce, TruncMonth
 from metering.models import UsageRecord
 from metering.periods import Month
 from metering.store import cursors, json_lines, json_rows, sql_months, sql_sums
-from metering.store.base import AgentUsage, BadRecord, Counted, Hours, OfSession, Page, StoreUnavailable
+from metering.store.base import AgentSum, AgentUsage, BadRecord, Counted, Hours, OfSession, Page, StoreUnavailable
 from metering.totals import BYOKEY, OK, Latency, Slice, Totals
 
 STORED: Final = "stored"
@@ -212,6 +212,18 @@ class SqlStore:
             rows = rows.filter(stored__lt=before)
         for row in rows.order_by("agent_id", "id").values_list(*Counted._fields).iterator(chunk_size=10_000):
             yield Counted(*row)
+
+    def counted_sums(self, *, month: Month, before: int | None = None) -> list[AgentSum]:
+        """See :meth:`metering.store.base.Store.counted_sums`."""
+        rows = UsageRecord.objects.filter(timestamp__gte=month.start, timestamp__lt=month.end).exclude(mode=BYOKEY)
+        if before is not None:
+            rows = rows.filter(stored__lt=before)
+        tokens = Sum("tokens_input") + Sum("tokens_output")
+        sums = rows.order_by().values_list("workspace_id", "agent_id").annotate(records=Count("id"), tokens=tokens)
+        try:
+            return [AgentSum(workspace, agent, count, int(of)) for workspace, agent, count, of in sums]
+        except Error as error:
+            raise StoreUnavailable(type(error).__name__) from None
 
     def months_since(
         self, *, workspace_ids: Collection[UUID], since: int, until: datetime

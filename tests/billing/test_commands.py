@@ -1,5 +1,6 @@
 """Closing, checking and exporting a month by hand."""
 
+import hashlib
 import json
 from io import StringIO
 
@@ -8,7 +9,7 @@ import time_machine
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from billing import tasks
+from billing import services, tasks
 from billing.models import Invoice, NumberCounter
 from tests.billing.customers import CLOSED, IN_TIME, came_early, on_plan, use
 
@@ -100,6 +101,34 @@ def test_reconcile_misses_numbers_and_workspaces(february, alex):
         ("INV-2026-000003", "missing", "given out"),
         ("invoice of 2026-02", "not issued", "$180.00"),
     ]
+
+
+def test_reconcile_after_a_credit_note_and_a_late_record(february, elena):
+    bot = elena.workspace.agents.get()
+    with time_machine.travel(CLOSED):
+        run("close_month", "2026-02")
+        invoice = Invoice.objects.get()
+        line = invoice.lines.get(kind="overage")
+        services.credit(invoice=invoice, reason="Outage", at=CLOSED, by="Finance", amounts={line.pk: line.amount})
+        use(bot, 1)
+        assert run("reconcile", "2026-02") == "2026-02: 1 invoices checked, 0 differences.\n"
+    rows = elena.client().get(f"/api/v1/invoices/{invoice.pk}/lines/{line.pk}/records/").json()["results"]
+    behind = "".join(f"{row['id']} {row['tokens_input']} {row['tokens_output']}\n" for row in reversed(rows))
+    assert hashlib.sha256(behind.encode()).hexdigest() == line.digest
+    assert len(rows) == line.records == 1
+
+
+def test_what_a_credit_note_says_too_much_is_a_difference(february):
+    with time_machine.travel(CLOSED):
+        run("close_month", "2026-02")
+        services.credit(invoice=Invoice.objects.get(), reason="Outage", at=CLOSED, by="Finance")
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE billing_creditnote SET subtotal = 18700, total = 18700")
+        out = StringIO()
+        with pytest.raises(CommandError):
+            call_command("reconcile", "2026-02", stdout=out)
+    assert "CN-2026-000001: sum of its lines is 187.00, computed 186.00" in out.getvalue()
+    assert "INV-2026-000001: credited is 187.00, computed at most 186.00" in out.getvalue()
 
 
 def test_late_records_are_no_difference(february, elena):

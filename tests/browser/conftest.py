@@ -151,9 +151,9 @@ def no_horizontal_scroll(page: Page) -> None:
     assert wide <= window, f"{page.url} is {wide} wide in a window of {window}"
 
 
-def axe(page: Page) -> None:
-    """Nobody is shut out: axe finds nothing serious or critical."""
-    found = Axe().run(page).response["violations"]
+def axe(page: Page, *, within: str | None = None) -> None:
+    """Nobody is shut out: axe finds nothing serious or critical (in a part of the page, where the rest isn't ours)."""
+    found = Axe().run(page, context=within).response["violations"]
     grave = [
         f"{each['id']} ({each['impact']}): {node['html'][:200]}"
         for each in found

@@ -343,6 +343,9 @@ def test_what_was_there_at_a_mark_is_told_from_what_came_after(store):
     assert [str(each.id) for each in store.counted(**of_bot)] == sorted([first.id, later.id])
     assert ids(store, before=mark, managed=True) == [first.id]
     assert ids(store, managed=True) == [first.id, later.id]
+    assert store.counted_sums(month=FEBRUARY, before=mark) == [(WORKSPACE, BOT.pk, 1, 1_630)]
+    assert store.counted_sums(month=FEBRUARY) == [(WORKSPACE, BOT.pk, 2, 3_260)]
+    assert store.counted_sums(month=FEBRUARY.previous()) == []
     assert store.touched(since=0, before=mark) == {SIX: [BOT.pk]}
     assert store.touched(since=mark, before=store.mark()) == {
         SIX: [OTHER_BOT.pk],
