@@ -18,6 +18,8 @@ from metering.store.base import AgentUsage
 AGENTS: Final = ("id", "name", "template", "mode", "plan", "provider", "model", "paused", "created", "deleted")
 MEMBERS: Final = ("email", "role", "since")
 CHANGES: Final = ("at", "who", "action", "what")
+PROMPTS: Final = ("set", "prompt")
+COMPARED: Final = ("at", "agent", "prompt", "asked", "status", "thumb", "answer")
 MONTHS: Final = (
     *("month", "agent_id", "agent", "requests", "failed", "tokens_input", "tokens_output", "tokens_on_plan"),
     *("price_total", "cost_total"),
@@ -37,6 +39,8 @@ def _files(workspace: Workspace, until: Month) -> Iterator[tuple[str, Iterable[b
     yield "changes.csv", _table(CHANGES, _changes(workspace))
     yield "months.csv", _table(MONTHS, _months(workspace, until))
     yield "requests.csv", _requests(workspace)
+    yield "prompts.csv", _table(PROMPTS, _prompts(workspace))
+    yield "compared.csv", _table(COMPARED, _compared(workspace))
     invoices = list(Invoice.objects.issued().filter(workspace=workspace).order_by("number"))
     yield "invoices.csv", [tables.as_csv(invoices).encode()]
     for invoice in invoices:
@@ -53,6 +57,8 @@ def _said(workspace: Workspace) -> str:
         "changes.csv   who changed what\n"
         "months.csv    what each agent used in each month\n"
         "requests.csv  every request that is still kept\n"
+        "prompts.csv   prompts you saved to compare with\n"
+        "compared.csv  comparisons you kept, with their prompts and answers\n"
         "invoices.csv  the lines of your invoices; the documents are in invoices/\n\n"
         "Keys and tokens are in none of them.\n"
     ) % {"workspace": workspace.name}
@@ -82,6 +88,19 @@ def _members(workspace: Workspace) -> Iterator[Sequence[Any]]:
 def _changes(workspace: Workspace) -> Iterator[Sequence[Any]]:
     for each in workspace.audit_entries.iterator():
         yield each.at, each.actor, each.action, each.sentence
+
+
+def _prompts(workspace: Workspace) -> Iterator[Sequence[Any]]:
+    for each in workspace.prompt_sets.all():
+        for prompt in each.prompts:
+            yield each.name, prompt
+
+
+def _compared(workspace: Workspace) -> Iterator[Sequence[Any]]:
+    for run in workspace.comparisons.filter(kept=True).select_related("agent").order_by("created_at"):
+        for each in run.answers.all():
+            asked = run.columns[each.column]["name"]
+            yield run.created_at, run.agent, run.prompts[each.prompt], asked, each.status, each.thumb, each.text
 
 
 def _months(workspace: Workspace, until: Month) -> Iterator[Sequence[Any]]:

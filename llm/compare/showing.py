@@ -121,6 +121,7 @@ def summed(comparison: Comparison, answers: Sequence[ComparedAnswer]) -> dict[st
     lines = [Line(column=column, sum=each) for column, each in zip(columns, sums, strict=True)]
     return {
         "comparison": comparison,
+        "asked": len(answers),
         "waiting": waiting,
         "lines": [] if waiting else lines,
         "prices": sorted(set().union(*(each.prices for each in sums))),

@@ -67,10 +67,11 @@ class Run {
 
   // Stopped or cut off: what came stays, and nothing waits any longer.
   broken(number, place) {
-    const word = this.leaving.signal.aborted ? this.section.dataset.stopped : this.section.dataset.broken;
-    if (place.isConnected) place.replaceChildren(told(word));
+    const stopped = this.leaving.signal.aborted;
+    const line = () => (stopped ? told(this.section.dataset.stopped, "stopped") : told(this.section.dataset.broken));
+    if (place.isConnected) place.replaceChildren(line());
     for (const waiting of this.section.querySelectorAll(`[id^="foot-${number}-"] .answer-waits`)) {
-      waiting.replaceWith(told(word));
+      waiting.replaceWith(line());
     }
   }
 }
@@ -79,9 +80,9 @@ function said(number, place) {
   return document.getElementById(`said-${number}-${place}`);
 }
 
-function told(text) {
+function told(text, kind = "failed") {
   const line = document.createElement("p");
-  line.className = "failed";
+  line.className = kind;
   line.textContent = text;
   return line;
 }

@@ -18,6 +18,8 @@ from agents import services as people
 from agents.models import AuditEntry, Member, Role
 from billing import services
 from custody.archive import AT_ONCE, zipped
+from llm.compare.services import save_prompts
+from llm.models import Comparison
 from tests.billing.customers import CLOSED, FEBRUARY, came_early, on_plan, use
 from tests.metering.records import record, store
 
@@ -57,6 +59,11 @@ def full(elena, stefan) -> dict[str, str]:
     _other, workspace_token = people.create_workspace_token(workspace=workspace, by=elena.user)
     request = use(helpdesk, 2_500_000, provider="minimax", model="MiniMax-M2.5", cost_input="0.1", cost_output="0.2")
     store(record(own, cost_input="0.25", cost_output="0.5"))
+    save_prompts(workspace=workspace, name="Sundays", prompts=["Do you open?"])
+    run = Comparison.objects.create(
+        workspace=workspace, agent=own, columns=[{"name": "gpt-4o"}], count=1, kept=True, prompts=["=Bread?"]
+    )
+    run.answers.create(prompt=0, column=0, status="ok", text="Yes.", thumb=1)
     theirs = on_plan(stefan, "premium", name="Stefan's")
     store(record(theirs))
     services.close(workspace_ids=[workspace.pk, stefan.workspace.pk], month=FEBRUARY, at=CLOSED)
@@ -89,6 +96,9 @@ async def test_everything_is_in_it_and_nothing_of_others(elena, stefan):
     assert months["'=cmd()"]["cost_total"] == "0.75"
     amounts = [row["amount"] for row in table(archive, "invoices.csv")]
     assert amounts == ["180.00", "5.00", "1.00", "0.00"]
+    assert table(archive, "prompts.csv") == [{"set": "Sundays", "prompt": "Do you open?"}]
+    [compared] = table(archive, "compared.csv")
+    assert (compared["prompt"], compared["asked"], compared["answer"]) == ("'=Bread?", "gpt-4o", "Yes.")
     [document] = [name for name in archive.namelist() if name.endswith(".pdf")]
     assert archive.read(document).startswith(b"%PDF")
     assert "put the agent Helpdesk on the plan" in archive.read("changes.csv").decode()
