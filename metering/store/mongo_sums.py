@@ -28,7 +28,7 @@ from metering.totals import LEFT, MONEY, OK, Latency, Slice, Totals
 
 HOUR: Final = timedelta(hours=1)
 AGENTS_AT_ONCE: Final = 1_000  # in one command
-NUMBERED_AT_ONCE: Final = 10_000  # records with one number
+NUMBERED_AT_ONCE: Final = 500  # records with one number, so that no command takes long
 
 ORDER: Final = "order"
 
@@ -90,7 +90,8 @@ def _numbered(records: Records, order: Collection[Document]) -> int:
     last: int = reached["last"]
     if reached["numbering"]:
         theirs = {"_id": {"$in": reached["numbering"]}, "stored": NOT_YET}
-        records.update_many(theirs, {"$set": {"stored": last}})
+        # By their ids: by the other index it would walk through all that has no number yet, step after step.
+        records.update_many(theirs, {"$set": {"stored": last}}, hint="_id_")
         order.update_one({"_id": ORDER, "last": last}, {"$set": {"numbering": []}})
     return last
 
