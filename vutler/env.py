@@ -69,6 +69,8 @@ OTEL_EXPORTER_OTLP_ENDPOINT: str = env.str("OTEL_EXPORTER_OTLP_ENDPOINT", defaul
 HOST: str = env.str("HOST", default="") or "127.0.0.1"
 PORT: int = int(env.str("PORT", default="") or 8000)
 WORKERS: int = int(env.str("WORKERS", default="") or 1)
+# Who may say, in X-Forwarded-For and X-Forwarded-Proto, where a request came from: addresses or networks.
+TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", default=["127.0.0.1", "::1"])
 
 # The scheme that visitors use. Links in e-mails and the Secure flag of cookies follow it.
 HTTPS: bool = env.bool("HTTPS", default=not DEBUG)

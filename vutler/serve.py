@@ -36,6 +36,9 @@ def serve() -> None:
         host=env.HOST,
         port=env.PORT,
         workers=env.WORKERS,
+        # From others these headers are ignored: who could name their own address would have as many guesses at a
+        # password as they like.
+        forwarded_allow_ips=env.TRUSTED_PROXIES,
         timeout_graceful_shutdown=DRAIN,
         timeout_keep_alive=KEEP_ALIVE,
         **SERVER,

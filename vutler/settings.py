@@ -241,6 +241,11 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
+CACHES: dict[str, Any] = {
+    "default": {"BACKEND": "vutler.cache.SharedCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "vutler"}
+    if REDIS_URL
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False  # its log lines are JSON like everybody's
 
 # --- Invoices ---------------------------------------------------------------------------------
