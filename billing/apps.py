@@ -25,7 +25,9 @@ class BillingConfig(AppConfig):
     name = "billing"
 
     def ready(self) -> None:
-        """See to it that there are hosting plans to choose from, and a group for those who see to the money."""
+        """See to it that there are plans, a group for finance, and that payments hear of invoices that move."""
+        from billing import tasks  # noqa: F401 — it listens
+
         post_migrate.connect(_offer_hosting, sender=self)
         post_migrate.connect(_offer_finance, sender=self)
 

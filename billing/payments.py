@@ -27,6 +27,8 @@ class PaymentAccount(models.Model):
     told_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = _("payment method")
+        verbose_name_plural = _("payment methods")
         indexes = [models.Index(fields=["owing_since"], condition=~Q(owing_since=None), name="accounts_that_owe")]
 
     def __str__(self) -> str:
@@ -57,6 +59,8 @@ class SentInvoice(models.Model):
     held_until = models.DateTimeField(null=True, blank=True)  # by whoever is at it
 
     class Meta:
+        verbose_name = _("invoice at Stripe")
+        verbose_name_plural = _("invoices at Stripe")
         indexes = [models.Index(fields=["state", "looked_at"], name="sent_invoices_to_look_at")]
 
     def __str__(self) -> str:

@@ -35,7 +35,9 @@ def at_stripe(kind: str, stripe_id: str | None) -> SafeString | str:
         return "–"
     test = "" if "_live_" in settings.STRIPE_SECRET_KEY else "/test"
     address = f"{DASHBOARD}{test}/{kind}/{stripe_id}"
-    return format_html('<a href="{}" rel="noopener" class="text-primary-600">{}</a>', address, stripe_id)
+    return format_html(
+        '<a href="{}" rel="noopener" class="text-primary-600 dark:text-primary-500">{}</a>', address, stripe_id
+    )
 
 
 class Troubled(admin.SimpleListFilter):
@@ -57,6 +59,8 @@ class SentInline(ReadOnly, StackedInline):  # type: ignore[misc]
     """What became of an invoice at Stripe."""
 
     model = SentInvoice
+    verbose_name_plural = gettext_lazy("At Stripe")
+    hide_title = True
     fields = readonly_fields = (
         *("there", "state", "due", "paid", "automatic", "attempts", "failed_at", "next_attempt_at", "outside"),
         *("problem", "looked_at"),

@@ -6,7 +6,6 @@ from django.conf import settings
 
 from billing.gateways.base import Gateway
 from billing.gateways.local import Local
-from billing.gateways.stripe import Stripe
 
 
 def gateway() -> Gateway:
@@ -17,5 +16,8 @@ def gateway() -> Gateway:
 
 
 @lru_cache(maxsize=1)
-def _stripe(key: str, base: str) -> Stripe:
+def _stripe(key: str, base: str) -> Gateway:
+    # Its SDK takes a while to import, and whoever has no key has no use for it.
+    from billing.gateways.stripe import Stripe
+
     return Stripe(key, base=base)

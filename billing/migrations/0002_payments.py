@@ -32,6 +32,8 @@ class Migration(migrations.Migration):
                 ('told_at', models.DateTimeField(blank=True, null=True)),
             ],
             options={
+                'verbose_name': 'payment method',
+                'verbose_name_plural': 'payment methods',
                 'indexes': [models.Index(condition=models.Q(('owing_since', None), _negated=True), fields=['owing_since'], name='accounts_that_owe')],
             },
         ),
@@ -57,6 +59,8 @@ class Migration(migrations.Migration):
                 ('held_until', models.DateTimeField(blank=True, null=True)),
             ],
             options={
+                'verbose_name': 'invoice at Stripe',
+                'verbose_name_plural': 'invoices at Stripe',
                 'indexes': [models.Index(fields=['state', 'looked_at'], name='sent_invoices_to_look_at')],
             },
         ),
