@@ -8,6 +8,7 @@ come back the next day.
 import argparse
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,7 @@ def simulate(truth: Truth, *, experiments: int = EXPERIMENTS, seed: int = 7) -> 
             if found is not Verdict.OPEN:
                 break
         first, other = (_sample(sums[-1]) for sums in arms)
-        stated.append(evidence.needed(first, other, misled=misled, metric=truth.metric))
+        stated.append(evidence.needed(first, other, misled=misled, metric=truth.metric) or 0)
         counts[found] += 1
         in_time += found in (Verdict.BETTER, Verdict.WORSE) and sessions <= stated[-1] + 2 * truth.sessions_a_day
     good = "better" if truth.ratio < 1 or truth.other_share > truth.share else "worse"
@@ -74,7 +75,7 @@ def simulate(truth: Truth, *, experiments: int = EXPERIMENTS, seed: int = 7) -> 
     )
 
 
-def _days(random, truth, *, other):
+def _days(random: Any, truth: Truth, *, other: bool) -> Any:
     """Return an arm's six sums at the end of each day."""
     arriving = random.poisson(truth.sessions_a_day, truth.days)
     day = np.repeat(np.arange(truth.days), arriving)
@@ -92,7 +93,7 @@ def _days(random, truth, *, other):
     return _summed(day, count, total, back, days=truth.days)
 
 
-def _summed(day, count, total, back, *, days):
+def _summed(day: Any, count: Any, total: Any, back: Any, *, days: int) -> Any:
     """Add sessions up by the day on which they are seen; those that come back show half on the first and all later."""
     sums = np.zeros((days + 1, 6))
     half = count // 2
@@ -110,7 +111,7 @@ def _summed(day, count, total, back, *, days):
     return np.cumsum(sums, axis=0)[:days]
 
 
-def _sample(sums):
+def _sample(sums: Any) -> Sample:
     sessions, count, total, count_squared, total_squared, product = (float(value) for value in sums)
     return Sample(
         sessions=round(sessions),

@@ -6,6 +6,7 @@ from django.utils import timezone
 from agents import key_health
 from agents.mail import tell_of_refused_key
 from llm import abuse, idempotency
+from llm.experiments import results, services
 
 
 @shared_task
@@ -26,3 +27,11 @@ def tell_of_refused_keys() -> None:
 def watch_for_abuse() -> None:
     """Show staff the agents that suddenly use many times what they usually do."""
     abuse.look(at=timezone.now())
+
+
+@shared_task
+def look_at_experiments() -> None:
+    """Keep what has come of each experiment today, and end those that have gone on for long enough."""
+    now = timezone.now()
+    results.look_at_all(at=now)
+    services.end_old(at=now)

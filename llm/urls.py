@@ -4,10 +4,19 @@ from django.urls import path
 
 from llm import views
 from llm.compare import views as compare
+from llm.experiments import views as experiments
 
 app_name = "llm"
 
 urlpatterns = [
+    path("experiments/", experiments.experiments, name="experiments"),
+    path("experiments/new/", experiments.new, name="new_experiment"),
+    path("experiments/<uuid:experiment_id>/", experiments.experiment, name="experiment"),
+    path("experiments/<uuid:experiment_id>/pause/", experiments.pause, name="pause_experiment"),
+    path("experiments/<uuid:experiment_id>/resume/", experiments.resume, name="resume_experiment"),
+    path("experiments/<uuid:experiment_id>/end/", experiments.end, name="end_experiment"),
+    path("experiments/<uuid:experiment_id>/adopt/<uuid:arm_id>/", experiments.adopt, name="adopt_arm"),
+    path("experiments/<uuid:experiment_id>/delete/", experiments.delete, name="delete_experiment"),
     path("agents/<uuid:agent_id>/check-key/", views.check_agent_key, name="check_key"),
     path("keys/<uuid:key_id>/check/", views.check_saved_key, name="check_saved_key"),
     path("compare/", compare.compare, name="compare"),

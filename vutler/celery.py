@@ -25,5 +25,6 @@ app.conf.beat_schedule = {
     "forget-expired": {"task": "agents.tasks.forget_expired", "schedule": crontab(hour="3", minute="17")},
     "tell-of-refused-keys": {"task": "llm.tasks.tell_of_refused_keys", "schedule": 60.0},
     "watch-for-abuse": {"task": "llm.tasks.watch_for_abuse", "schedule": 300.0},
+    "look-at-experiments": {"task": "llm.tasks.look_at_experiments", "schedule": crontab(minute="50")},
     "forget-idempotency-keys": {"task": "llm.tasks.forget_idempotency_keys", "schedule": crontab(minute="29")},
 }

@@ -1,19 +1,24 @@
 """What came of an experiment: its sides' figures, how they differ, and what that comes to."""
 
 from collections import defaultdict
-from datetime import datetime
+from contextlib import suppress
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
 import msgspec
-from django.db.models import Count, Sum
+from django.db import Error
+from django.db.models import Count, Q, Sum
 
 from agents.models import Mode
 from llm.experiments import evidence
 from llm.experiments.evidence import Conclusion, Difference, Metric, Sample
 from llm.models import Experiment, Feedback, Look
-from metering.store import get_store
+from metering.store import StoreUnavailable, get_store
+
+LATE_RECORDS: Final = timedelta(days=1)
+SHOWN_DIGITS: Final = Decimal("0.000001")  # of USD a request
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +103,19 @@ def look(experiment: Experiment, *, at: datetime) -> Results:
     return seen
 
 
+def look_if_possible(experiment: Experiment, *, at: datetime) -> None:
+    """Keep what has come of an experiment; where the meter is away now, the hourly job does it."""
+    with suppress(StoreUnavailable, Error):
+        look(experiment, at=at)
+
+
+def look_at_all(*, at: datetime) -> None:
+    """Keep what has come of every experiment that runs or has just ended: late records count too."""
+    wanted = Q(ended_at=None) | Q(ended_at__gt=at - LATE_RECORDS)
+    for experiment in Experiment.objects.filter(wanted).prefetch_related("arms"):
+        look_if_possible(experiment, at=at)
+
+
 def latest(experiment: Experiment, *, at: datetime) -> Results:
     """Return an experiment's results: of one that is over, what was seen at its end, while its records may be gone.
 
@@ -157,9 +175,6 @@ def _figures(arm: UUID, side: _Side) -> Figures:
         feedback=side.mean(Metric.FEEDBACK),
         thoughts=round(side.samples[Metric.FEEDBACK].count),
     )
-
-
-SHOWN_DIGITS: Final = Decimal("0.000001")  # of USD a request
 
 
 def usd(amount: float | None) -> Decimal | None:

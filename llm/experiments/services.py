@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from django.core.exceptions import ValidationError
@@ -12,13 +12,15 @@ from django.utils.translation import gettext as _
 from agents import services, subscriptions
 from agents.changes import Actor, announce, audit
 from agents.models import Agent, Mode, ProviderKey
-from agents.plans import TIERS
+from agents.plans import TIERS, plan
 from llm.models import Arm, Experiment, Goal, dearer
 
+OURSELVES: Final = "vutler"  # in the audit trail
 ARMS_AT_LEAST: Final = 2
 ARMS_AT_MOST: Final = 4
 HEAVIEST: Final = 100
 LONGEST_INSTRUCTIONS: Final = 4_000  # characters
+LONGEST: Final = timedelta(days=90)  # then it ends by itself: what shows no difference by then has none that matters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +49,12 @@ def start(*, agent: Agent, name: str, goal: str, sides: Sequence[Side], by: Acto
             of another workspace, a plan dearer than the agent's, or an experiment that is there already.
     """
     _check(agent, goal, sides, tier=agent.tier_at(at))
+    named = [_named(side, on=at.date()) for side in sides]
+    # Where two are called alike, their letter tells them apart.
+    named = [name if named.count(name) == 1 else f"{name} ({'ABCD'[n]})" for n, name in enumerate(named)]
     experiment = Experiment(
         agent=agent,
-        name=name.strip()[:80] or _name(sides),
+        name=(name.strip() or " / ".join(named))[:80],
         goal=goal,
         mode=Mode.MANAGED if agent.tier_at(at) else Mode.BYOKEY,
         started_at=at,
@@ -59,7 +64,7 @@ def start(*, agent: Agent, name: str, goal: str, sides: Sequence[Side], by: Acto
             experiment.save()
     except IntegrityError:
         raise ValidationError({"agent": _("This agent has an experiment already. End it first.")}) from None
-    Arm.objects.bulk_create([_arm(experiment, position, side) for position, side in enumerate(sides)])
+    Arm.objects.bulk_create([_arm(experiment, position, side, named[position]) for position, side in enumerate(sides)])
     audit(workspace=agent.workspace, by=by, action="experiment.started", target=experiment, agent=str(agent))
     announce([agent.pk])
     return experiment
@@ -80,6 +85,12 @@ def end(*, experiment: Experiment, by: Actor, at: datetime) -> None:
     """End it for good; the agent goes on as it was. Twice is once."""
     if _ended(experiment, at=at, adopted=None):
         audit(workspace=experiment.agent.workspace, by=by, action="experiment.ended", target=experiment)
+
+
+def end_old(*, at: datetime) -> None:
+    """End experiments that have gone on for :data:`LONGEST`."""
+    for experiment in Experiment.objects.filter(ended_at=None, started_at__lt=at - LONGEST).select_related("agent"):
+        end(experiment=experiment, by=OURSELVES, at=at)
 
 
 @transaction.atomic
@@ -185,11 +196,11 @@ def _problem_on_keys(agent: Agent, side: Side) -> str:
     return ""
 
 
-def _arm(experiment: Experiment, position: int, side: Side) -> Arm:
+def _arm(experiment: Experiment, position: int, side: Side, name: str) -> Arm:
     return Arm(
         experiment=experiment,
         position=position,
-        name=side.name.strip()[:80] or side.model or _("as today"),
+        name=name[:80],
         weight=side.weight,
         key=side.key,
         key_name=str(side.key)[:120] if side.key else "",
@@ -199,6 +210,8 @@ def _arm(experiment: Experiment, position: int, side: Side) -> Arm:
     )
 
 
-def _name(sides: Sequence[Side]) -> str:
-    named = [side.name or side.model or side.tier or _("as today") for side in sides]
-    return " / ".join(named)[:80]
+def _named(side: Side, *, on: date) -> str:
+    """Return what a side is called: as somebody says, or by what it is."""
+    what = side.model or (plan(side.tier, on=on).name if side.tier else _("Today"))
+    added = _("%(what)s, told more") % {"what": what} if side.instructions else what
+    return side.name.strip() or added

@@ -69,6 +69,7 @@ class Speaker:
                 return str(NOTHING[difference.metric])
             case Verdict.SAME:
                 edge = _size(difference.metric, SCALES[difference.metric].matters)
+                edge = edge if SCALES[difference.metric].amount else _("%(number)s in 100") % {"number": edge}
                 return _("No difference that matters: less than %(edge)s either way.") % {"edge": edge}
             case Verdict.OPEN:
                 return self._so_far(difference, arm)
@@ -106,7 +107,14 @@ class Speaker:
 
 def sure(difference: Difference) -> str:
     """Return how sure one may be, rounded down: "97%"."""
-    return _("more than 99%%") % {} if difference.sure >= NEARLY_CERTAIN else f"{int(difference.sure * 100)}%"
+    if difference.sure >= NEARLY_CERTAIN:
+        return _("more than %(number)s") % {"number": percent("99")}
+    return percent(str(int(difference.sure * 100)))
+
+
+def percent(number: str) -> str:
+    """Write a percentage as the reader's language does."""
+    return _("%(number)s%%") % {"number": number}
 
 
 def _range(difference: Difference) -> str:
@@ -120,12 +128,14 @@ def _range(difference: Difference) -> str:
 def _size(metric: Metric, value: float) -> str:
     """Return a difference without its sign: in percent of an amount, in points of a share."""
     number = str(round(abs(value) * 100))
-    return f"{number}%" if SCALES[metric].amount else number
+    return percent(number) if SCALES[metric].amount else number
 
 
 def _signed(metric: Metric, value: float) -> str:
-    return f"{'−' if value < 0 else '+'}{_size(metric, value)}"
+    size = f"{'−' if value < 0 else '+'}{_size(metric, value)}"
+    return size if SCALES[metric].amount else _("%(number)s in 100") % {"number": size}
 
 
 def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:] if text.startswith(("people", "les")) else text
+    """Begin a sentence, unless it begins with a name, which is written as it is."""
+    return text[:1].upper() + text[1:] if text.startswith(("people ", "les ")) else text

@@ -92,7 +92,7 @@ def test_results_through_the_api(alex, bot, started):
 
 
 def test_what_a_caller_left_is_no_failure_and_what_timed_out_is(bot, started):
-    arm = started.arms.first()
+    arm = started.arms.get(position=0)
     common: Any = {"experiment_arm": str(arm.pk), "at": NOW}
     store(
         record(bot, session="a" * 16, **common),
@@ -106,7 +106,7 @@ def test_what_a_caller_left_is_no_failure_and_what_timed_out_is(bot, started):
 
 def test_feedback_counts_for_the_side_and_session_of_its_request(bot, started):
     made = traffic(bot, started, sessions=150, costs=(0.01, 0.01))
-    first = str(started.arms.first().pk)
+    first = str(started.arms.get(position=0).pk)
     for each in get_store().find([row.id for row in made]):
         keep(each, score=1.0 if each.experiment_arm != first else 0.2, at=LATER)
     seen = results.results(started, at=LATER)
