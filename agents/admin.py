@@ -19,10 +19,12 @@ from unfold.decorators import action, display
 
 from agents import pacing, services
 from agents.forms.staff import AllowedPaceForm
+from agents.mail import tell_of_pause
 from agents.models import Agent, AgentToken, AuditEntry, Member, PlanStay, ProviderKey, User, Workspace, WorkspaceToken
 from agents.plans import TIERS
 
 AGENT_LABELS: Final = {"ready": "success", "paused": "warning", "keyless": "info", "deleted": ""}
+KEY_LABELS: Final = {"works": "success", "refused": "danger"}
 TOKEN_LABELS: Final = {"working": "success", "revoked": ""}
 
 # What allauth registers by itself isn't for looking at: an authenticator's page shows what its codes are made from.
@@ -214,9 +216,16 @@ class AgentAdmin(Operated, ModelAdmin):  # type: ignore[misc]
         """Refuse their requests from now on."""
         chosen = list(agents.filter(paused_at=None, deleted_at=None))
         for agent in chosen:
-            services.pause_agent(agent=agent, by=_staff(request))
+            if services.pause_agent(agent=agent, by=_staff(request)):
+                self._tell(request, agent)
         said = ngettext("%(count)d agent paused.", "%(count)d agents paused.", len(chosen))
         messages.success(request, said % {"count": len(chosen)})
+
+    def _tell(self, request: HttpRequest, agent: Agent) -> None:
+        try:
+            tell_of_pause(agent=agent)
+        except OSError:
+            messages.warning(request, _("%(agent)s is paused, but its owners couldn't be told.") % {"agent": agent})
 
     @admin.action(description=_("Resume the selected agents"), permissions=["operate"])
     def resume(self, request: HttpRequest, agents: QuerySet[Agent]) -> None:
@@ -251,11 +260,19 @@ class AgentAdmin(Operated, ModelAdmin):  # type: ignore[misc]
 class ProviderKeyAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
     """Customers' keys, as far as anybody sees them."""
 
-    list_display = ("hint", "name", "provider", "workspace", "agent_count", "created_at", "changed_at")
-    list_filter = ("provider", "created_at")
+    list_display = ("hint", "name", "provider", "workspace", "state", "agent_count", "created_at", "changed_at")
+    list_filter = (("trouble", admin.EmptyFieldListFilter), "trouble", "provider", "created_at")
     list_select_related = ("workspace",)
     search_fields = ("id__exact", "name", "workspace__name", "workspace__memberships__user__email")
-    fields = ("id", "workspace", "name", "provider", "base_url", "hint", "created_at", "changed_at")
+    fields = (
+        *("id", "workspace", "name", "provider", "base_url", "hint", "state", "told_at"),
+        *("created_at", "changed_at"),
+    )
+
+    @display(description=_("state"), label=KEY_LABELS)  # type: ignore[untyped-decorator]
+    def state(self, key: ProviderKey) -> tuple[str, Any]:
+        """Return whether its provider accepts it, and if not, since when and why."""
+        return ("refused", key.trouble_said) if key.trouble else ("works", _("Works"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ProviderKey]:
         """Leave the ciphertext where it is."""

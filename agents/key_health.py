@@ -54,9 +54,9 @@ def not_told(*, key_id: UUID, at: datetime) -> None:
     ProviderKey.objects.filter(pk=key_id, told_at=at).update(told_at=None)
 
 
-def owners_of(key: ProviderKey) -> list[User]:
-    """Return who is told: the owners of its workspace."""
-    mine = User.objects.filter(memberships__workspace=key.workspace_id, memberships__role=Role.OWNER, is_active=True)
+def owners_of(workspace_id: UUID) -> list[User]:
+    """Return who is told: the owners of a workspace."""
+    mine = User.objects.filter(memberships__workspace=workspace_id, memberships__role=Role.OWNER, is_active=True)
     return list(mine.order_by("pk"))
 
 

@@ -10,11 +10,12 @@ from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import translation
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from agents import key_health
 from agents.crypto import Secret
-from agents.models import INVITATION_LIFE, Invitation, ProviderKey, User
+from agents.models import INVITATION_LIFE, Agent, Invitation, ProviderKey, User
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,9 @@ def tell_of_refused_key(*, key_id: UUID, at: datetime) -> None:
         return
     key = ProviderKey.objects.select_related("workspace").get(pk=key_id)
     try:
-        get_connection().send_messages([_of_refused_key(key, owner) for owner in key_health.owners_of(key)])
+        get_connection().send_messages(
+            [_of_refused_key(key, owner) for owner in key_health.owners_of(key.workspace_id)]
+        )
     except OSError:
         key_health.not_told(key_id=key_id, at=at)
         raise
@@ -81,6 +84,33 @@ def _of_refused_key(key: ProviderKey, owner: User) -> EmailMultiAlternatives:
         }
         text = render_to_string("account/email/key_refused_message.txt", context)
         subject = _("%(provider)s refuses your key %(hint)s") % {"provider": key.provider_name, "hint": key.hint}
+        message = EmailMultiAlternatives(" ".join(subject.split()), text.strip(), to=[owner.email])
+        dress(message)
+    return message
+
+
+def tell_of_pause(*, agent: Agent, used: int = 0, usual: int = 0) -> None:
+    """Tell an agent's owners that staff paused it, each in their language.
+
+    ``used``: the tokens of the hour that it was paused for, beside those of its usual one; 0 for another reason.
+
+    Raises:
+        OSError: when the message can't be sent. The agent is paused all the same.
+    """
+    owners = key_health.owners_of(agent.workspace_id)
+    get_connection().send_messages([_of_pause(agent, owner, used=used, usual=usual) for owner in owners])
+
+
+def _of_pause(agent: Agent, owner: User, *, used: int, usual: int) -> EmailMultiAlternatives:
+    with translation.override(owner.language or settings.LANGUAGE_CODE):
+        context = {
+            "agent": agent,
+            "used": number_format(used, force_grouping=True) if used else "",
+            "usual": number_format(usual, force_grouping=True),
+            "url": f"{settings.SITE_URL}{reverse('agents:agent', args=[agent.pk])}",
+        }
+        text = render_to_string("account/email/agent_paused_message.txt", context)
+        subject = _("We have paused %(agent)s") % {"agent": agent.name}
         message = EmailMultiAlternatives(" ".join(subject.split()), text.strip(), to=[owner.email])
         dress(message)
     return message

@@ -221,11 +221,13 @@ def _check_provider(provider: str) -> None:
 
 
 @transaction.atomic
-def pause_agent(*, agent: Agent, by: Actor) -> None:
-    """Refuse the agent's requests from now on."""
-    if Agent.objects.filter(pk=agent.pk, paused_at=None).update(paused_at=timezone.now()):
+def pause_agent(*, agent: Agent, by: Actor) -> bool:
+    """Refuse the agent's requests from now on. Returns whether that is news."""
+    paused = Agent.objects.filter(pk=agent.pk, paused_at=None).update(paused_at=timezone.now()) == 1
+    if paused:
         audit(workspace=agent.workspace, by=by, action="agent.paused", target=agent)
         announce([agent.pk])
+    return paused
 
 
 @transaction.atomic

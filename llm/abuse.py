@@ -18,7 +18,7 @@ from django.urls import reverse
 
 from agents import services
 from agents.changes import Actor
-from agents.mail import dress
+from agents.mail import dress, tell_of_pause
 from agents.models import Agent
 from llm.models import StaffAlert
 from metering.models import HourlyUsage
@@ -58,8 +58,12 @@ def look(*, at: datetime) -> list[StaffAlert]:
 
 
 def pause(*, alert: StaffAlert, by: str, at: datetime) -> None:
-    """Refuse the agent's requests from now on, and close the alert."""
-    services.pause_agent(agent=alert.agent, by=_staff(by))
+    """Refuse the agent's requests from now on, tell its owners, and close the alert."""
+    if services.pause_agent(agent=alert.agent, by=_staff(by)):
+        try:
+            tell_of_pause(agent=alert.agent, used=alert.last_hour, usual=alert.usual_hour)
+        except OSError as error:
+            log.error("owners_not_told", alert=alert.pk, error=type(error).__name__)  # its page says so all the same
     close(alert=alert, by=by, at=at)
 
 

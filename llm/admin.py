@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
@@ -175,7 +175,7 @@ class OpenOrClosed(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:  # noqa: ARG002
         """Return both."""
-        return [("open", _("Open")), ("closed", _("Closed"))]
+        return [("open", pgettext("alert", "Open")), ("closed", pgettext("alert", "Closed"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[StaffAlert]) -> QuerySet[StaffAlert]:  # noqa: ARG002
         """Keep what was chosen."""
@@ -197,7 +197,7 @@ class StaffAlertAdmin(Operated, NothingAdded, ModelAdmin):  # type: ignore[misc]
     @display(description=gettext_lazy("status"), label=ALERT_LABELS)  # type: ignore[untyped-decorator]
     def status(self, alert: StaffAlert) -> tuple[str, Any]:
         """Return whether somebody has looked at it."""
-        return ("closed", _("Closed")) if alert.closed_at else ("open", _("Open"))
+        return ("closed", pgettext("alert", "Closed")) if alert.closed_at else ("open", pgettext("alert", "Open"))
 
     @admin.display(description=gettext_lazy("workspace"))
     def workspace(self, alert: StaffAlert) -> Any:

@@ -1,12 +1,16 @@
 """The staff's pages: what they show, what they change, and what they never do."""
 
+from datetime import UTC, datetime
+
 import pytest
 from django.contrib.auth.models import Permission
+from django.core import mail
 from django.test import Client
 from django.urls import reverse
 
-from agents import services
+from agents import key_health, services
 from agents.models import Agent, AgentToken, AuditEntry, Member, ProviderKey, Role, User, Workspace
+from agents.trouble import Trouble
 from tests.conftest import PASSWORD
 
 PAGES = ("workspace", "user", "agent", "providerkey", "agenttoken", "workspacetoken", "auditentry")
@@ -112,10 +116,22 @@ def act(browser: Client, page: str, action: str, *rows) -> None:
     browser.post(changelist(page), {"action": action, "_selected_action": [row.pk for row in rows]})
 
 
+def test_staff_see_which_keys_are_refused_and_why(staff, bot):
+    key = ProviderKey.objects.get()
+    assert "Works" in staff.get(changelist("providerkey")).content.decode()
+    at = datetime(2026, 2, 16, 10, 42, tzinfo=UTC)
+    key_health.key_fails(key_id=key.pk, as_of=key.changed_at, trouble=Trouble.NO_CREDIT, at=at)
+    said = "OpenAI has refused this key since February 16, 10:42 UTC: it has no credit left."
+    assert said in staff.get(changelist("providerkey"), {"trouble__isempty": "0"}).content.decode()
+    assert said in staff.get(change(key)).content.decode()
+    assert said not in staff.get(changelist("providerkey"), {"trouble__exact": "wrong_key"}).content.decode()
+
+
 def test_staff_pause_and_resume_agents(staff, alex, bot):
     other = services.create_agent(workspace=alex.workspace, name="Other", by=alex.user)
     act(staff, "agent", "pause", bot, other)
     assert Agent.objects.filter(paused_at=None).count() == 0
+    assert {each.subject for each in mail.outbox} == {"We have paused Support Bot", "We have paused Other"}
     act(staff, "agent", "resume", bot)
     assert list(Agent.objects.filter(paused_at=None)) == [bot]
     actors = AuditEntry.objects.filter(action__in=["agent.paused", "agent.resumed"]).values_list("actor", flat=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents import services
+from agents import backups, services
 from agents.models import Member, ProviderKey, Role, User
 from tests.agents.test_agent_pages import page
 from tests.conftest import PASSWORD, Person
@@ -90,6 +90,14 @@ def test_deleting_names_the_agents_that_are_left_without(alex, key, bot):
     alex.client().post(f"/keys/{key.pk}/delete/")
     bot.refresh_from_db()
     assert bot.provider_key is None
+
+
+def test_deleting_names_the_agents_that_it_backs_up(alex, key, bot):
+    other = services.save_key(workspace=alex.workspace, provider="mistral", secret=PASTED, by=alex.user)
+    backups.set_backup(agent=bot, key=other, model="mistral-small-latest", by=alex.user)
+    html = page(alex.client().get(f"/keys/{other.pk}/delete/"))
+    assert "It is the backup of this agent, which has none from then on:" in html
+    assert "Support Bot" in html
 
 
 DEEDS = ["rename/", "replace/", "delete/", "check/"]

@@ -94,6 +94,32 @@ def test_staff_pause_the_agent_from_the_alert(helpdesk):
     assert AuditEntry.objects.get(action="agent.paused").actor == "staff sam@vutler.example"
 
 
+def test_its_owners_are_written_to_once_in_their_language(helpdesk, elena):
+    elena.user.language = "fr"
+    elena.user.save()
+    use(helpdesk, 900_000, at=NOON - HOUR / 2)
+    [alert] = abuse.look(at=NOON)
+    mail.outbox.clear()
+    abuse.pause(alert=alert, by="sam@vutler.example", at=NOON)
+    abuse.pause(alert=alert, by="sam@vutler.example", at=NOON)
+    [message] = mail.outbox
+    assert (message.to, message.subject) == (["elena@elena.example"], "Nous avons mis Helpdesk en pause")
+    assert "a utilisé 900\xa0000 jetons en une heure" in message.body
+    assert f"/agents/{helpdesk.pk}/" in message.body
+
+
+def test_an_agent_is_paused_though_nobody_could_be_told(helpdesk, monkeypatch):
+    def away(**_agent):
+        raise ConnectionRefusedError
+
+    use(helpdesk, 900_000, at=NOON - HOUR / 2)
+    [alert] = abuse.look(at=NOON)
+    monkeypatch.setattr(abuse, "tell_of_pause", away)
+    abuse.pause(alert=alert, by="sam@vutler.example", at=NOON)
+    helpdesk.refresh_from_db()
+    assert helpdesk.paused
+
+
 def test_a_closed_alert_is_not_raised_again_the_same_day(helpdesk):
     use(helpdesk, 900_000, at=NOON - HOUR / 2)
     [alert] = abuse.look(at=NOON)
