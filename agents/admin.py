@@ -64,12 +64,12 @@ class MembersInline(ReadOnly, TabularInline):  # type: ignore[misc]
 class WorkspaceAdmin(NothingAdded, ModelAdmin):  # type: ignore[misc]
     """Workspaces, by name or by who owns them."""
 
-    list_display = ("name", "owners", "agent_count", "created_at")
+    list_display = ("name", "owners", "agent_count", "created_at", "closed_at")
     search_fields = ("id__exact", "name", "memberships__user__email")
     search_help_text = _("Name, a member's e-mail address, or id")
     ordering = ("-created_at",)
-    readonly_fields = ("id", "created_at")
-    fields = ("id", "name", "created_at")
+    readonly_fields = ("id", "created_at", "closed_at")
+    fields = ("id", "name", "created_at", "closed_at")
     inlines = (MembersInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Workspace]:

@@ -1,11 +1,11 @@
 """The end of a workspace: closed by an owner at once, erased when its last invoice is out."""
 
+from collections.abc import Collection
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from django.apps import apps
 from django.db import transaction
-from django.db.models import QuerySet
 
 from agents.leaving import close_workspace
 from agents.models import Agent, User, Workspace
@@ -27,6 +27,8 @@ KEPT: Final = frozenset(
         *("metering.KeptSince", "metering.UsageRecord"),
     }
 )
+# Who did what stays for as long as there is something to do.
+UNTIL_THE_END: Final = frozenset({"agents.AuditEntry"})
 
 
 @transaction.atomic
@@ -39,6 +41,7 @@ def close(*, workspace: Workspace, by: User, at: datetime) -> None:
     addressed = services.profile_of(workspace).email or by.email
     close_workspace(workspace=workspace, by=by, at=at)
     services.change_profile(workspace=workspace, details={"email": addressed}, by=by)
+    _sweep(workspace, sparing=UNTIL_THE_END)
 
 
 def erase_closed(*, at: datetime) -> int:
@@ -73,25 +76,23 @@ def _erase(workspace: Workspace, at: datetime) -> None:
     for _deleted in retention.forgotten({workspace.pk: tomorrow(at)}):
         pass
     with transaction.atomic():
-        for rows in _leftovers(workspace):
-            rows.delete()
+        _sweep(workspace)
         for agent in workspace.agents.all():
             Agent.objects.filter(pk=agent.pk).update(name=_nameless(agent), template="", provider="", model="")
         Workspace.objects.filter(pk=workspace.pk).update(name=_nameless(workspace), erased_at=at)
 
 
-def _leftovers(workspace: Workspace) -> "list[QuerySet[Any]]":
+def _sweep(workspace: Workspace, *, sparing: Collection[str] = ()) -> None:
+    """Delete what isn't kept of the workspace and its agents."""
     agents = list(workspace.agents.values_list("pk", flat=True))
-    found: list[QuerySet[Any]] = []
     for model in apps.get_models():
-        columns = {field.attname for field in model._meta.concrete_fields}
-        if model._meta.label in KEPT:
+        if model._meta.label in KEPT.union(sparing):
             continue
+        columns = {field.attname for field in model._meta.concrete_fields}
         if "workspace_id" in columns:
-            found.append(model._base_manager.filter(workspace_id=workspace.pk))
+            model._base_manager.filter(workspace_id=workspace.pk).delete()
         elif "agent_id" in columns:
-            found.append(model._base_manager.filter(agent_id__in=agents))
-    return found
+            model._base_manager.filter(agent_id__in=agents).delete()
 
 
 def _nameless(row: Agent | Workspace) -> str:

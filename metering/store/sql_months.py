@@ -33,13 +33,16 @@ def make_room(*, at: datetime) -> None:
     """See :meth:`metering.store.base.Store.make_room`."""
     if not _by_month():
         return
-    months = [Month.of(at)]
-    while len(months) <= AHEAD:
-        months.append(months[-1].next())
-    for month in months:
-        with _alone() as cursor:
-            if month not in _months(cursor):
-                _make(cursor, month)
+    wanted = [Month.of(at)]
+    while len(wanted) <= AHEAD:
+        wanted.append(wanted[-1].next())
+    with connections[settings.METER_DATABASE].cursor() as cursor:
+        there = _months(cursor)
+    for month in wanted:
+        if month not in there:
+            with _alone() as cursor:
+                if month not in _months(cursor):
+                    _make(cursor, month)
 
 
 def drop(*, until: datetime, before: int) -> int:

@@ -14,7 +14,7 @@ from billing import mail as invoice_mail
 from billing.models import HostingChoice, Invoice
 from custody import leaving, tasks
 from metering import rollups
-from metering.models import MonthlyUsage, UsageRecord
+from metering.models import MonthlyUsage, Notice, UsageRecord
 from metering.periods import Month
 from tests.billing.customers import came_early, lines, on_plan, use
 from tests.metering.records import record, store
@@ -39,6 +39,14 @@ def closed(elena):
     people.invite(workspace=workspace, email="new@elena.example", role=Role.MEMBER, by=elena.user)
     use(helpdesk, 2_500_000)
     store(record(own))
+    Notice.objects.create(
+        agent_id=helpdesk.pk,
+        workspace_id=workspace.pk,
+        month=date(2026, 2, 1),
+        kind="100",
+        limit=2_000_000,
+        reached_at=CLOSED_AT,
+    )
     rollups.roll_up()
     with time_machine.travel(CLOSED_AT, tick=False):
         leaving.close(workspace=workspace, by=elena.user, at=CLOSED_AT)
@@ -49,7 +57,7 @@ def closed(elena):
 def test_programs_and_people_are_out_at_once(closed):
     assert closed.closed_at == CLOSED_AT
     assert not closed.agents.living().exists()
-    for model in (AgentToken, WorkspaceToken, ProviderKey, Invitation, Member):
+    for model in (AgentToken, WorkspaceToken, ProviderKey, Invitation, Member, Notice):
         assert model.objects.count() == 0
 
 
