@@ -34,7 +34,10 @@ def owes_since(workspace: Workspace, *, at: datetime) -> datetime | None:
         invoice__workspace=workspace, state=State.OPEN, invoice__status=Status.FINALIZED
     )
     failed = unpaid.aggregate(since=Min("failed_at"))["since"]
-    overdue = unpaid.filter(invoice__due_at__lte=at).aggregate(since=Min("invoice__due_at"))["since"]
+    # What is charged by itself is owed once that failed, not while we, or a bank, haven't got round to it.
+    overdue = unpaid.filter(automatic=False, processing=False, invoice__due_at__lte=at).aggregate(
+        since=Min("invoice__due_at")
+    )["since"]
     return min(filter(None, (failed, overdue)), default=None)
 
 

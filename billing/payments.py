@@ -49,6 +49,7 @@ class SentInvoice(models.Model):
     url = models.URLField(max_length=1000, blank=True)
     # Of these Stripe counts its own, and the first.
     attempts = models.PositiveIntegerField(_("attempts to charge"), default=0)
+    processing = models.BooleanField(_("with the bank"), default=False)
     charges = models.PositiveIntegerField(default=0)  # that we asked for and got an answer to
     outside = models.BooleanField(_("paid elsewhere"), default=False)
     failed_at = models.DateTimeField(_("first failed"), null=True, blank=True)

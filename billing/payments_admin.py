@@ -62,8 +62,8 @@ class SentInline(ReadOnly, StackedInline):  # type: ignore[misc]
     verbose_name_plural = gettext_lazy("At Stripe")
     hide_title = True
     fields = readonly_fields = (
-        *("there", "state", "due", "paid", "automatic", "attempts", "failed_at", "next_attempt_at", "outside"),
-        *("problem", "looked_at"),
+        *("there", "state", "due", "paid", "automatic", "attempts", "failed_at", "next_attempt_at"),
+        *("processing", "outside", "problem", "looked_at"),
     )
     extra = 0
 

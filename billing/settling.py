@@ -67,13 +67,14 @@ def pay(*, invoice_id: UUID, at: datetime, gateway: Gateway | None = None) -> St
     """
     gateway = gateway or configured()
     with _held(invoice_id, at=at) as sent:
-        account = account_of(sent.invoice.workspace)
-        if sent.state != State.OPEN or sent.stripe_id is None or not account.method_id:
+        if sent.state != State.OPEN or not account_of(sent.invoice.workspace).method_id:
             return None
-        try:
-            _charge(sent, gateway)
-        finally:
-            _learn(sent, gateway, at=at)
+        _learn(sent, gateway, at=at)
+        if sent.state == State.OPEN and not sent.processing:
+            try:
+                _charge(sent, gateway)
+            finally:
+                _learn(sent, gateway, at=at)
         return State(sent.state)
 
 
@@ -228,16 +229,18 @@ def _count_charge(sent: SentInvoice) -> None:
 
 def _keep(sent: SentInvoice, standing: Standing, *, at: datetime) -> None:
     """Store how it stands there."""
-    failing = sent.automatic and standing.state == State.OPEN and standing.attempts > 0
+    unpaid = standing.state == State.OPEN and not standing.processing
+    failing = unpaid and sent.automatic and standing.attempts > 0
     sent.stripe_id, sent.state = standing.id, standing.state
     sent.total, sent.due, sent.paid = standing.total, standing.due, standing.paid
     sent.url, sent.attempts, sent.next_attempt_at = standing.url, standing.attempts, standing.next_attempt_at
     sent.failed_at = (sent.failed_at or at) if failing else None
+    sent.processing = standing.processing
     sent.looked_at = at
     sent.save(
         update_fields=[
             *("stripe_id", "state", "total", "due", "paid", "url", "attempts", "next_attempt_at", "failed_at"),
-            *("looked_at", "outside", "problem"),
+            *("looked_at", "processing", "outside", "problem"),
         ]
     )
 

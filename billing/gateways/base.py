@@ -45,6 +45,7 @@ class Standing:
     paid: Decimal = Decimal("0.00")
     url: str = ""  # where anybody who has it can pay
     attempts: int = 0  # to charge it
+    processing: bool = False  # the bank has it: a debit takes days, and hasn't failed
     next_attempt_at: datetime | None = None
 
 

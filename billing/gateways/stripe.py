@@ -28,6 +28,7 @@ from billing.gateways.base import (
 
 CURRENCY: Final = "usd"
 PATIENCE: Final = 20  # seconds for a call
+INTENTS: Final = "payments.data.payment.payment_intent"
 PAGE: Final = 100  # what Stripe lists, or takes lines, at once
 AGAIN_LATER: Final = frozenset({409, 429})
 # Stripe's names for what is done already: somebody was faster, or we were and didn't hear of it.
@@ -166,7 +167,7 @@ class Stripe:
     def look(self, invoice_id: str) -> Standing:
         """Return how it stands now."""
         with _errors():
-            return _standing(self._stripe.invoices.retrieve(invoice_id))
+            return _standing(self._stripe.invoices.retrieve(invoice_id, {"expand": [INTENTS]}))
 
     def credit(self, invoice_id: str, note: Note) -> str:
         """Credit part of it. What was paid already goes back the way it came, or was given back elsewhere."""
@@ -278,8 +279,16 @@ def _standing(invoice: stripe.Invoice) -> Standing:
         paid=_usd(max(invoice.amount_paid - (invoice.amount_paid_off_stripe or 0), 0)),
         url=invoice.hosted_invoice_url or "",
         attempts=invoice.attempt_count,
+        processing=_processing(invoice),
         next_attempt_at=datetime.fromtimestamp(upcoming, UTC) if upcoming else None,
     )
+
+
+def _processing(invoice: stripe.Invoice) -> bool:
+    """Tell whether a payment is with the bank. Only known of invoices that were asked for with their payments."""
+    tried = getattr(invoice, "payments", None)
+    intents = (each.payment.payment_intent for each in tried.data) if tried else ()
+    return any(isinstance(each, stripe.PaymentIntent) and each.status == "processing" for each in intents)
 
 
 def _words(method: stripe.PaymentMethod) -> str:

@@ -16,15 +16,17 @@ def payment_said(invoice: Invoice) -> str:
     sent = getattr(invoice, "sent", None)
     if invoice.status != Status.FINALIZED or sent is None or invoice.due_at is None:
         return ""
+    if sent.processing:
+        return _("Your bank is seeing to the payment. That can take some days.")
     if sent.failed_at and sent.next_attempt_at:
         day = date_format(sent.next_attempt_at)
         return _("The payment failed. It is tried again on %(day)s.") % {"day": day}
     if sent.failed_at:
         return _("The payment failed.")
-    if invoice.due_at <= timezone.now():
-        return _("Overdue since %(day)s.") % {"day": date_format(invoice.due_at)}
     if sent.automatic:
         return _("Your payment method is being charged.")
+    if invoice.due_at <= timezone.now():
+        return _("Overdue since %(day)s.") % {"day": date_format(invoice.due_at)}
     return _("To be paid by %(day)s.") % {"day": date_format(invoice.due_at)}
 
 
@@ -32,6 +34,8 @@ def payment_said(invoice: Invoice) -> str:
 def payment_look(invoice: Invoice) -> str:
     """Return the look of the notice that says so."""
     sent = getattr(invoice, "sent", None)
-    if sent and sent.failed_at:
+    if sent is None or sent.processing or invoice.due_at is None:
+        return ""
+    if sent.failed_at:
         return "bad"
-    return "warn" if invoice.due_at and invoice.due_at <= timezone.now() else ""
+    return "warn" if not sent.automatic and invoice.due_at <= timezone.now() else ""

@@ -109,7 +109,10 @@ def test_how_it_stands_is_said_in_words(elena, unpaid, fake, gateway):
         return str(elena.client().get("/billing/").content.decode())
 
     assert "Overdue since March 16, 2026." in shown()  # it's November
-    SentInvoice.objects.update(failed_at=CLOSED, next_attempt_at=CLOSED, automatic=True)
+    SentInvoice.objects.update(processing=True)
+    assert "Your bank is seeing to the payment." in shown()
+    assert "Pay this invoice only" not in elena.client().get(f"/billing/invoices/{unpaid.pk}/").content.decode()
+    SentInvoice.objects.update(processing=False, failed_at=CLOSED, next_attempt_at=CLOSED, automatic=True)
     assert "The payment failed. It is tried again on March 2, 2026." in shown()
     services.mark_paid(invoice=unpaid, at=CLOSED, by="Finance")
     assert "The payment failed." not in shown()

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 
 from agents.models import Agent, PlanStay
-from billing import services, settling
+from billing import owing, services, settling
 from billing.gateways import orders
 from billing.gateways.base import Away, Declined, Refused
 from billing.gateways.stripe import Stripe
@@ -18,7 +18,7 @@ from billing.models import Status
 from billing.payments import SentInvoice
 from tests.billing.customers import CLOSED, FEBRUARY, FIRST, came_early
 from tests.billing.paying import issued, with_card
-from tests.billing.stripe_fake import DECLINED
+from tests.billing.stripe_fake import DECLINED, SLOW
 
 pytestmark = pytest.mark.django_db
 
@@ -362,3 +362,23 @@ def test_three_hundred_agents_fit_into_what_stripe_takes(maya, fake, gateway):
         ("Ultra, 100 agents", 200_000),
     ]
     assert (sent.problem, sent.total) == ("", Decimal("3680.00"))
+
+
+def test_a_debit_takes_days_and_is_neither_a_failure_nor_made_twice(elena, fake, gateway):
+    invoice = issued(elena)
+    with_card(elena, fake, gateway, SLOW)
+    sent = settle(invoice, gateway)
+    assert (sent.state, sent.processing, sent.attempts, sent.failed_at) == ("open", True, 1, None)
+    assert settling.pay(invoice_id=invoice.pk, at=SOON, gateway=gateway) == "open"
+    assert owing.owes_since(elena.workspace, at=CLOSED + timedelta(days=20)) is None
+    fake.ledger.arrived(fake.invoices()[0])
+    sent = settle(invoice, gateway, at=TWO_DAYS)
+    assert (sent.processing, invoice.status, len(fake.ledger.charges)) == (False, Status.PAID, 1)
+
+
+def test_what_we_did_not_get_round_to_charging_is_not_owed(elena, fake, gateway):
+    invoice = issued(elena)
+    with_card(elena, fake, gateway)
+    fake.cut_before("POST /v1/invoices/{}/pay")
+    settle(invoice, gateway)
+    assert owing.owes_since(elena.workspace, at=CLOSED + timedelta(days=20)) is None

@@ -11,6 +11,7 @@ their parameter check and conflicts, the life of an invoice, at most 250 lines, 
 and after payment, search that lags. What isn't here answers 404.
 """
 
-from tests.billing.stripe_fake.server import DECLINED, GOOD, Fake
+from tests.billing.stripe_fake.ledger import DECLINED, GOOD, SLOW
+from tests.billing.stripe_fake.server import Fake
 
-__all__ = ["DECLINED", "GOOD", "Fake"]
+__all__ = ["DECLINED", "GOOD", "SLOW", "Fake"]

@@ -10,7 +10,7 @@ MOST_LINES = 250
 MINIMUM = 50  # cents
 SEARCH_LAG = 60  # seconds
 RETRY_AFTER = timedelta(days=3)
-GOOD, DECLINED = "4242424242424242", "4000000000000341"
+GOOD, DECLINED, SLOW = "4242424242424242", "4000000000000341", "a debit"
 
 Row = dict[str, Any]
 
@@ -139,6 +139,7 @@ class Ledger:
             next_payment_attempt=None,
             pre_payment_credit_notes_amount=0,
             post_payment_credit_notes_amount=0,
+            intent="requires_payment_method",
         )
         self.happened("invoice.created", row)
         return row
@@ -193,6 +194,8 @@ class Ledger:
             raise Problem(400, code="resource_missing", message="no payment method of this customer's")
         if row["amount_remaining"] < MINIMUM:
             raise Problem(400, code="amount_too_small")
+        if row["intent"] == "processing":
+            raise Problem(400, code="payment_intent_unexpected_state")
         return self._charge(row, card)
 
     def _charge(self, row: Row, card: Row) -> Row:
@@ -203,7 +206,15 @@ class Ledger:
                 row["next_payment_attempt"] = int((self.now + RETRY_AFTER).timestamp())
             self.happened("invoice.payment_failed", row)
             raise Problem(402, code="card_declined", message="Your card was declined.", kind="card_error")
+        if card["number"] == SLOW:
+            row["intent"] = "processing"
+            return row
+        return self.arrived(row)
+
+    def arrived(self, row: Row) -> Row:
+        """Let the money of an invoice have arrived."""
         self.charges.append((row["id"], row["amount_remaining"]))
+        row["intent"] = "succeeded"
         row["amount_paid"] = row["amount_remaining"]
         return self._paid(row)
 

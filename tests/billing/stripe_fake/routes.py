@@ -18,11 +18,16 @@ def _page(rows: list[Row], given: Row, url: str) -> Row:
     return {"object": "list", "data": rows[:most], "has_more": len(rows) > most, "url": url}
 
 
-def _seen(row: Row) -> Row:
-    """Return an invoice as it's shown: with the first ten of its lines."""
-    if row["object"] != "invoice" or "lines" not in row:
-        return row
-    return {**row, "lines": _page(row["lines"], {}, f"/v1/invoices/{row['id']}/lines")}
+def _seen(row: Row, given: Row | None = None) -> Row:
+    """Return an invoice as it's shown: with the first ten of its lines, and its payments where they are asked for."""
+    shown = {name: value for name, value in row.items() if name != "intent"}
+    shown["lines"] = _page(row["lines"], {}, f"/v1/invoices/{row['id']}/lines")
+    if "payments.data.payment.payment_intent" in (given or {}).get("expand", []):
+        intent = {"id": f"pi_{row['id']}", "object": "payment_intent", "status": row["intent"]}
+        payment = {"type": "payment_intent", "payment_intent": intent}
+        paid = {"id": f"inpay_{row['id']}", "object": "invoice_payment", "payment": payment}
+        shown["payments"] = _page([paid], {}, "")
+    return shown
 
 
 def _customer(ledger: Ledger, ids: tuple[str, ...], given: Row) -> Row:
@@ -80,7 +85,10 @@ CALLS: dict[str, tuple[str, Do]] = {
     "POST /v1/billing_portal/sessions": ("billing_portal.SessionCreateParams", _portal),
     "POST /v1/invoices": ("InvoiceCreateParams", lambda ledger, _ids, given: _seen(ledger.create_invoice(given))),
     "GET /v1/invoices": ("InvoiceListParams", _invoices),
-    "GET /v1/invoices/{}": ("InvoiceRetrieveParams", lambda ledger, ids, _given: _seen(ledger.get(ids[0], "invoice"))),
+    "GET /v1/invoices/{}": (
+        "InvoiceRetrieveParams",
+        lambda ledger, ids, given: _seen(ledger.get(ids[0], "invoice"), given),
+    ),
     "DELETE /v1/invoices/{}": ("InvoiceDeleteParams", lambda ledger, ids, _given: ledger.delete_invoice(ids[0])),
     "GET /v1/invoices/{}/lines": ("InvoiceLineItemListParams", _lines),
     "POST /v1/invoices/{}/add_lines": (

@@ -12,11 +12,9 @@ from urllib.parse import urlsplit
 from stripe import WebhookSignature
 
 from tests.billing.stripe_fake import pages
-from tests.billing.stripe_fake.ledger import DECLINED, GOOD, Ledger, Problem, Row
+from tests.billing.stripe_fake.ledger import Ledger, Problem, Row
 from tests.billing.stripe_fake.parameters import parse, unknown
 from tests.billing.stripe_fake.routes import found
-
-__all__ = ["DECLINED", "GOOD", "Fake"]
 
 KEYS_LIVE = timedelta(hours=24)
 KEY = "sk_test_fake"
