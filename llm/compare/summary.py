@@ -11,6 +11,7 @@ DOWN: Final = -1
 OK: Final = "ok"
 ASKED: Final = "asked"
 FEWEST: Final = 2  # of which one can be the best
+NOTABLY: Final = Decimal("1.1")  # times as long, or as dear
 
 
 class Answer(Protocol):
@@ -130,9 +131,9 @@ def _comparable(each: Sum, sums: Sequence[Sum]) -> bool:
 
 
 def _least(values: Mapping[int, int | Decimal | None]) -> int | None:
-    """Return the column with the least, where it is less than another's."""
+    """Return the column with the least, where that is less than every other's by a tenth: all else is chance."""
     known = {column: value for column, value in values.items() if value is not None}
     ranked = sorted(known, key=lambda column: known[column])
-    if len(ranked) < FEWEST or known[ranked[0]] == known[ranked[1]]:
+    if len(ranked) < FEWEST or not known[ranked[1]] or known[ranked[0]] * NOTABLY > known[ranked[1]]:
         return None
     return ranked[0]

@@ -103,6 +103,11 @@ def test_who_left_prompts_unanswered_is_neither_fastest_nor_cheapest():
     assert not first.cheapest
 
 
+def test_a_hair_faster_is_not_the_fastest():
+    assert not any(each.fastest for each in summary([Row(0, 0, 660), Row(0, 1, 670)], columns=2))
+    assert [each.fastest for each in summary([Row(0, 0, 600), Row(0, 1, 670)], columns=2)] == [True, False]
+
+
 def test_a_model_without_a_price_is_no_bargain():
     first, second = summary([Row(0, 0, 100, cost=None), Row(0, 1, 100)], columns=2)
     assert (first.cost, first.unpriced, first.cheapest, second.cheapest) == (None, 1, False, False)
