@@ -278,7 +278,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
-    "ENUM_NAME_OVERRIDES": {"ChannelEnum": "metering.models.Channel.values"},
+    "ENUM_NAME_OVERRIDES": {
+        "ChannelEnum": "metering.models.Channel.values",
+        "ExperimentStatusEnum": "llm.models.Experiment.Status",
+        "InvoiceStatusEnum": "billing.models.Status",
+    },
 }
 
 # --- Admin ------------------------------------------------------------------------------------
