@@ -1,12 +1,15 @@
 """What Stripe tells us: signed, once, in any order, and believed in nothing but what to look at."""
 
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from agents.models import AuditEntry
 from billing import hearing, services, settling, tasks
 from billing.models import Invoice, Status
 from billing.payments import PaymentAccount, StripeEvent
@@ -65,6 +68,28 @@ def test_told_twice_backwards_and_late(open_invoice, fake):
     assert (open_invoice.status, len(fake.ledger.charges)) == (Status.PAID, 1)
     assert StripeEvent.objects.count() == len(events)
     assert hearing.waiting() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_told_four_times_at_once(open_invoice, fake):
+    pays_there(open_invoice, fake)
+    together, answers = threading.Barrier(4), list[int]()
+
+    def tell() -> None:
+        together.wait()
+        answers.append(told(fake.events[-1]))
+        connection.close()
+
+    threads = [threading.Thread(target=tell) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    tasks.hear_waiting()
+    open_invoice.refresh_from_db()
+    assert (answers, open_invoice.status) == ([204] * 4, Status.PAID)
+    assert StripeEvent.objects.count() == 1
+    assert AuditEntry.objects.filter(action="invoice.paid").count() == 1
 
 
 @pytest.mark.parametrize(
