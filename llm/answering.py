@@ -70,6 +70,8 @@ async def _stream(exchange: Exchange, answer: Answer, reply: Reply) -> bytes:
     try:
         while not passing.failed and (chunk := await answer.read()):
             ready = passing.feed(chunk)
+            if passing.failed and exchange.target:
+                ready = without(exchange.target.key, ready)
             if not ready:
                 continue
             if not begun:

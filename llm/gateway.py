@@ -222,6 +222,10 @@ class Gateway:
             if not exchange.attempts:  # we refused it ourselves
                 exchange.status, exchange.http_status = "provider_error", error.status
             raise
+        except Exception:
+            # A mistake of ours. What the provider had done until then, it bills.
+            exchange.status, exchange.http_status = "provider_cut", GatewayError.status
+            raise
         finally:
             on_disk = self._record(call, exchange, ask)
         try:

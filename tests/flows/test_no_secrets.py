@@ -123,7 +123,7 @@ class Visit:
         """Ask in every way, and have it end in every way."""
         endings = [
             "", "[[tools=2]]", "[[status=401]] [[quote_key]]", "[[status=400]] [[quote_key]]", "[[status=500]]",
-            "[[garbage]]", "[[cut=0]]", "[[cut=2]]", "[[stream_error=1]]", "[[no_usage]]", "[[error=no_credit]]",
+            "[[garbage]]", "[[cut=0]]", "[[cut=2]]", "[[stream_error=1]] [[quote_key]]", "[[no_usage]]", "[[error=no_credit]]",
         ]  # fmt: skip
         tool = {"name": SAID["an argument"], "parameters": {"type": "object"}}
         for ending in endings:
@@ -338,6 +338,7 @@ async def test_a_mistake_of_ours_is_logged_by_its_place_and_not_by_its_words(hou
     answered = await house.call(body)
     said = answered.body.decode() + logged.getvalue() + str(house.records())
     assert answered.json()["error"]["code"] == "internal_error"
+    assert (house.record()["status"], house.record()["http_status"]) == ("provider_cut", 500)  # nobody's fault but ours
     assert "gateway_failed" in said
     assert "in relay" in said
     assert OWNERS not in said

@@ -134,8 +134,11 @@ class Turn:
         if asked.error == "no_credit":
             raise no_credit(self._provider, anthropic=self._anthropic)
         if asked.status is not None:
-            message = f"Incorrect API key provided: {self._key}." if asked.quote_key else ""
-            raise Refusal(asked.status, message, retry_after=asked.retry_after)
+            raise Refusal(asked.status, self._about_key(), retry_after=asked.retry_after)
+
+    def _about_key(self) -> str:
+        """Return what it says of the key that it was sent; nothing where it wasn't told to quote it."""
+        return f"Incorrect API key provided: {self._key}." if self._behaviour.quote_key else ""
 
     def _whole(self, found: Answer) -> dict[str, Any]:
         match self._route:
@@ -146,7 +149,7 @@ class Turn:
         return chat.whole(found, self._behaviour, habits=self._habits, request_id=self._id)
 
     def _stream(self, found: Answer, prompt: Prompt) -> Stream:
-        error = self._error(Refusal(529, "Overloaded."))
+        error = self._error(Refusal(529, self._about_key() or "Overloaded."))
         match self._route:
             case "messages":
                 return messages.stream(found, self._behaviour, request_id=self._id, error=error)
