@@ -117,7 +117,7 @@ class InvoiceAdmin(Operated, ModelAdmin):  # type: ignore[misc]
     def for_programs(self, invoice: Invoice) -> str:
         """Return whether the PDF has Factur-X inside, and if not, why."""
         if missing := e_invoice.lacks(invoice):
-            return _("No: %(missing)s isn't known.") % {"missing": ", ".join(missing)}
+            return _("No. Missing: %(missing)s.") % {"missing": ", ".join(missing)}
         return _("In the PDF: Factur-X, EN 16931") if e_invoice.of_invoice(invoice) else _("No")
 
     @admin.display(description=gettext_lazy("month"), ordering="period_start")
@@ -225,6 +225,16 @@ class CreditNoteAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
     list_select_related = ("invoice",)
     search_fields = ("number", "invoice__number", "invoice__workspace__name")
     fields = ("number", "invoice", "subtotal", "tax", "total", "reason", "issued_by", "issued_at")
+    actions_detail = ("pdf",)
+
+    @action(description=gettext_lazy("PDF"), url_path="pdf", permissions=["look"])  # type: ignore[untyped-decorator]
+    def pdf(self, request: HttpRequest, object_id: str) -> HttpResponse:  # noqa: ARG002
+        """Give it as PDF."""
+        return files.credit_note_pdf(get_object_or_404(CreditNote, pk=object_id))
+
+    def has_look_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:  # noqa: ARG002
+        """Tell whether this member of staff may see documents."""
+        return bool(self.has_view_permission(request))
 
 
 @admin.register(HostingPlan)

@@ -44,6 +44,7 @@ class BillingForm(forms.ModelForm):  # type: ignore[type-arg]
             required=False,
             choices=countries(),
             widget=forms.Select(attrs={"autocomplete": "country"}),
+            help_text=_("With it, the PDF carries the invoice for bookkeeping programs, too."),
         )
         self.fields["language"] = forms.ChoiceField(label=_("Language of invoices"), choices=settings.LANGUAGES)
 

@@ -66,6 +66,9 @@ def choose_environment(var_dir: Path, *, port: int) -> None:
         "LOG_LEVEL": "WARNING",  # whoever tries it out looks at the pages, and has a login to read here
         "ALLOW_PRIVATE_ENDPOINTS": "true",
         "ECHO_BASE_URL": f"http://{HOST}:{port}/echo/v1",
+        # Enough of a seller for invoices to carry their e-invoice.
+        "SELLER_COUNTRY": "FR",
+        "SELLER_REGISTRATION": "demo",
         **kept_secrets(var_dir / "secrets.env"),
     }
     for name, value in chosen.items():

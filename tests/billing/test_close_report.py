@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from django.db import connection
 
-from billing import services
+from billing import services, settling
 from billing.agreeing import close_report
 from billing.documents import close_sheet
 from billing.models import BillingProfile, Invoice
@@ -15,7 +15,7 @@ from metering import rollups
 from tests.billing.customers import CLOSED, FEBRUARY, came_early, on_plan, use
 from tests.billing.paying import with_card
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 LATER = datetime(2026, 3, 20, tzinfo=UTC)  # after 14 days to pay
 
@@ -175,6 +175,7 @@ def charged(elena, bot, fake, gateway, stripe_keys) -> Invoice:
     rollups.roll_up()
     with_card(elena, fake, gateway)
     [invoice] = close(elena)
+    settling.settle(invoice_id=invoice.pk, at=CLOSED, gateway=gateway)
     invoice.refresh_from_db()
     return invoice
 
@@ -191,6 +192,7 @@ def test_what_was_charged_and_then_given_back(charged, gateway):
     note = services.credit(
         invoice=charged, reason="Outage", at=LATER, by="Finance", amounts=first_line(charged, "5.00")
     )
+    settling.settle(invoice_id=charged.pk, at=LATER, gateway=gateway)
     refunded = report()
     assert between(refunded)[1:] == [("Credited", 1, Decimal("-6.00"), False)]
     assert way(refunded)[-1] == ("Cash", 1, Decimal("217.20"))
@@ -217,9 +219,11 @@ def test_stripe_says_something_else(charged, spoil, name):
 
 
 @pytest.mark.usefixtures("stripe_keys")
-def test_paid_by_hand_though_it_is_at_stripe(elena, bot):
+def test_paid_by_hand_though_it_is_at_stripe(elena, bot, gateway):
     rollups.roll_up()
     [invoice] = close(elena)
+    settling.settle(invoice_id=invoice.pk, at=CLOSED, gateway=gateway)
     assert ("Open", 1, Decimal("-223.20"), False) in between(report())
     services.mark_paid(invoice=invoice, at=CLOSED, by="Finance")
+    settling.settle(invoice_id=invoice.pk, at=CLOSED, gateway=gateway)
     assert way(report())[-1] == ("Cash", 1, Decimal("223.20"))

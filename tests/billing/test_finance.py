@@ -18,7 +18,7 @@ from metering import rollups
 from tests.billing.customers import CLOSED, FEBRUARY, came_early, on_plan, use
 from tests.conftest import PASSWORD
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 CLOSE = reverse("admin:billing_close")
 INVOICES = reverse("admin:billing_invoice_changelist")
@@ -101,6 +101,8 @@ def test_exports_of_the_selection(finance, invoice):
     archive = zipfile.ZipFile(io.BytesIO(run(finance, "export_pdf", invoice).content))
     assert archive.namelist() == ["INV-2026-000001.pdf", "CN-2026-000001.pdf"]
     assert archive.read("INV-2026-000001.pdf").startswith(b"%PDF-")
+    note = reverse("admin:billing_creditnote_pdf", args=[invoice.credit_notes.get().pk])
+    assert finance.get(note).content.startswith(b"%PDF-")
 
 
 def test_finance_corrects_grants_and_prices(finance, elena, invoice):
