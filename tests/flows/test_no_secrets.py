@@ -123,7 +123,8 @@ class Visit:
         """Ask in every way, and have it end in every way."""
         endings = [
             "", "[[tools=2]]", "[[status=401]] [[quote_key]]", "[[status=400]] [[quote_key]]", "[[status=500]]",
-            "[[garbage]]", "[[cut=0]]", "[[cut=2]]", "[[stream_error=1]] [[quote_key]]", "[[no_usage]]", "[[error=no_credit]]",
+            "[[garbage]]", "[[cut=0]]", "[[cut=2]]", "[[stream_error=1]] [[quote_key]]", "[[no_usage]]",
+            "[[error=no_credit]]",
         ]  # fmt: skip
         tool = {"name": SAID["an argument"], "parameters": {"type": "object"}}
         for ending in endings:
