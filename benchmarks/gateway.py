@@ -5,7 +5,8 @@
 Both run on the same ASGI server and the same upstream client, pinned to one core; the load (wrk), the provider
 and Postgres have the others. The gateway authenticates, parses, meters, writes its journal to disk and ships it
 to a real Postgres throughout. Printed are the medians over the rounds: requests a second, p50 and p99 in ms, CPU
-in µs a request of the serving process (user and system, all its threads), and the ratio to the bare relay.
+in µs a request of the serving process (user and system, all its threads), and the ratio to the bare relay; and the
+same for an agent whose traffic an experiment divides.
 """
 
 import argparse
@@ -95,7 +96,7 @@ def _ms(text: str) -> float:
 
 def wrk_script(directory: Path, token: str, *, stream: bool) -> Path:
     body = json.dumps({"model": "gpt-4o-mini", "messages": MESSAGES, **({"stream": True} if stream else {})})
-    path = directory / f"{'stream' if stream else 'plain'}.lua"
+    path = directory / f"{token[-6:]}-{'stream' if stream else 'plain'}.lua"
     path.write_text(
         f"wrk.method = 'POST'\nwrk.body = [==[{body}]==]\n"
         f"wrk.headers['content-type'] = 'application/json'\nwrk.headers['authorization'] = 'Bearer {token}'\n"
@@ -103,8 +104,11 @@ def wrk_script(directory: Path, token: str, *, stream: bool) -> Path:
     return path
 
 
-def prepare(env: dict[str, str]) -> str:
-    """Migrate, create an agent with a key at OpenAI (which is our upstream), and return its token."""
+def prepare(env: dict[str, str]) -> tuple[str, str]:
+    """Migrate, create two agents with a key at OpenAI (which is our upstream), and return their tokens.
+
+    The second one's traffic is divided by an experiment.
+    """
     os.environ.update(env)
     os.environ["DJANGO_SETTINGS_MODULE"] = "vutler.settings"
     import django
@@ -113,17 +117,27 @@ def prepare(env: dict[str, str]) -> str:
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
+    from django.utils import timezone
+
     from agents import pacing, services
     from agents.models import User
+    from llm.experiments import services as experiments
+    from llm.experiments.services import Side
 
     user = User.objects.create_user("bench@bench.example", "x")
     workspace = services.create_workspace(name="Bench", owner=user)
-    agent = services.create_agent(workspace=workspace, name="Bench", by=user, model="gpt-4o-mini")
     key = services.save_key(workspace=workspace, provider="openai", secret="sk-benchmark-0123456789", by=user)
-    services.use_key(agent=agent, key=key, by=user)
-    # One agent stands for many: no limit of its own.
-    pacing.allow_pace(agent=agent, requests=0, tokens=0, by="benchmark")
-    return services.create_agent_token(agent=agent, by=user)[1].reveal()
+    agents = []
+    for name in ("Bench", "Divided"):
+        agent = services.create_agent(workspace=workspace, name=name, by=user, model="gpt-4o-mini")
+        services.use_key(agent=agent, key=key, by=user)
+        # One agent stands for many: no limit of its own.
+        pacing.allow_pace(agent=agent, requests=0, tokens=0, by="benchmark")
+        agents.append(agent)
+    sides = [Side(), Side(model="gpt-4o")]
+    experiments.start(agent=agents[1], name="", goal="cost", sides=sides, by=user, at=timezone.now())
+    plain, divided = (services.create_agent_token(agent=agent, by=user)[1].reveal() for agent in agents)
+    return plain, divided
 
 
 def stored() -> int:
@@ -147,6 +161,11 @@ def report(title: str, samples: dict[str, list[Sample]]) -> None:
     ]
     print(f"ratio by requests/s, round by round: {', '.join(f'{each:.2f}' for each in ratios)}")
     print(f"ratio by CPU a request: {bare[3] / medians['gateway'][3]:.2f}")
+    with_one, without = medians["experiment"], medians["gateway"]
+    print(
+        f"with an experiment: {with_one[0] / without[0]:.2f} of the requests/s, "
+        f"{with_one[3] / without[3]:.2f} of the CPU a request"
+    )
 
 
 def main() -> None:
@@ -181,7 +200,7 @@ def main() -> None:
     servers: list[Server] = []
     try:
         wait_for_port(upstream_port)
-        token = prepare(env)
+        token, divided = prepare(env)
         servers = [
             Server("bare relay", "benchmarks.bare_relay:application", free_port(), env),
             Server("gateway", "vutler.asgi:application", free_port(), env),
@@ -190,13 +209,15 @@ def main() -> None:
             (f"Plain answers, {options.connections} connections", False, options.connections),
             (f"Streams of 50 chunks, {options.stream_connections} connections", True, options.stream_connections),
         ):
-            script = wrk_script(directory, token, stream=stream)
-            for server in servers:
+            script, parted = (wrk_script(directory, each, stream=stream) for each in (token, divided))
+            relay, gateway = servers
+            measured = [("bare relay", relay, script), ("gateway", gateway, script), ("experiment", gateway, parted)]
+            for _name, server, script in measured:
                 load(server, script, seconds=1, connections=connections, others=others)
-            samples: dict[str, list[Sample]] = {server.name: [] for server in servers}
+            samples: dict[str, list[Sample]] = {name: [] for name, _server, _script in measured}
             for _round in range(options.rounds):
-                for server in servers:
-                    samples[server.name].append(
+                for name, server, script in measured:
+                    samples[name].append(
                         load(server, script, seconds=options.seconds, connections=connections, others=others)
                     )
             report(title, samples)

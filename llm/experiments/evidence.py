@@ -1,4 +1,6 @@
-"""What an experiment's figures say, and how sure one may be: plain arithmetic, worked out in decision 0020.
+"""What an experiment's figures say, and how sure one may be: plain arithmetic.
+
+Worked out in ``docs/decisions/0024-experiments.md``.
 
 The independent unit is a session: its requests resemble each other, so a thousand requests of ten sessions are ten
 observations. An arm's figure is a ratio of sums over its sessions (cost by requests, say), whose variance follows
