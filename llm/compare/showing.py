@@ -42,10 +42,12 @@ class Round:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One column of the summary."""
+    """One column of the summary. ``provable``: an experiment could divide traffic with it, as it isn't a plan that is
+    dearer than the agent's own."""
 
     column: Column
     sum: Sum
+    provable: bool
 
 
 def order(comparison: Comparison, prompt: int) -> list[int]:
@@ -118,7 +120,13 @@ def summed(comparison: Comparison, answers: Sequence[ComparedAnswer]) -> dict[st
         waiting = summary.undecided(answers) if answers else comparison.count
     columns = Column.kept(comparison.columns)
     sums = summary.summary(answers, columns=len(columns))
-    lines = [Line(column=column, sum=each) for column, each in zip(columns, sums, strict=True)]
+    managed = any(column.tier for column in columns)
+    own = comparison.agent.tier if managed else None
+    lines = [
+        Line(column=column, sum=each, provable=not services.needs_try(column, own=own))
+        for column, each in zip(columns, sums, strict=True)
+    ]
+    provable = [line for line in lines if line.provable]
     return {
         "comparison": comparison,
         "asked": len(answers),
@@ -126,6 +134,7 @@ def summed(comparison: Comparison, answers: Sequence[ComparedAnswer]) -> dict[st
         "lines": [] if waiting else lines,
         "prices": sorted(set().union(*(each.prices for each in sums))),
         "priced_on": sorted({version.rpartition("@")[2] for each in sums for version in each.prices}),
-        "managed": any(column.tier for column in columns),
-        "best": [line.column.arm for line in sorted(lines, key=lambda line: -line.sum.wins)[:2]],
+        "managed": managed,
+        "provable": len(provable),
+        "best": [line.column.arm for line in sorted(provable, key=lambda line: -line.sum.wins)[:2]],
     }

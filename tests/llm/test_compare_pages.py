@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -186,6 +187,23 @@ def test_a_run_that_asks_more_of_dearer_plans_than_is_left_does_not_begin(elena,
     assert answer.status_code == 422
     said = "This month you can see 3 more answers of plans above yours, and this would take 4."
     assert said in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("own", "tiers", "arms"),
+    [
+        ("economy", ("economy", "standard"), []),
+        ("standard", ("economy", "standard", "premium"), ["economy:", "standard:"]),
+    ],
+)
+def test_only_plans_that_are_paid_for_can_be_proved_on_real_traffic(elena, bakery, own, tiers, arms):
+    subscriptions.choose_plan(agent=bakery, tier=own, by=elena.user, at=timezone.now())
+    run = begun(bakery, tiers=tiers)
+    for column in range(len(tiers)):
+        run.answers.create(prompt=0, column=column, status="ok", took_ms=100, cost=0)
+    page = elena.client().get(f"{COMPARE}{run.pk}/").content.decode()
+    assert re.findall(r'name="arm" value="([^"]+)"', page) == arms
+    assert (f"/agents/{bakery.pk}/plan/" in page) == (not arms)
 
 
 @pytest.mark.django_db(transaction=True)
