@@ -8,9 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+import structlog
+
 from billing import settling
-from billing.gateways.base import Away
+from billing.gateways.base import Away, Refused
 from billing.payments import PaymentAccount, SentInvoice, StripeEvent
+
+log = structlog.get_logger(__name__)
 
 OF_CUSTOMERS: Final = ("customer.", "checkout.session.", "setup_intent.", "payment_method.")
 KEPT_FOR: Final = timedelta(days=90)
@@ -46,6 +50,9 @@ def hear(*, event_id: str, at: datetime) -> UUID | None:
         workspace_id = _look_at(event, at=at)
     except (settling.Busy, Away):
         return None
+    except Refused as error:
+        log.warning("stripe_event_in_vain", event_id=event_id, type=event.type, reason=str(error))
+        workspace_id = None
     StripeEvent.objects.filter(pk=event_id).update(handled_at=at)
     return workspace_id
 

@@ -1,9 +1,11 @@
 """Background jobs of billing."""
 
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
+import structlog
 from celery import shared_task
 from django.dispatch import receiver
 from django.utils import timezone
@@ -12,6 +14,8 @@ from billing import closing, hearing, mail, owing, settling
 from billing.gateways import gateway
 from billing.services import invoice_moved
 from metering.periods import Month
+
+log = structlog.get_logger(__name__)
 
 LOOK_AGAIN: Final = timedelta(hours=1)  # at open invoices, should an event not have come
 
@@ -68,9 +72,7 @@ def settle_invoices() -> int:
     if not gateway().collects:
         return 0
     found = settling.unsettled(at=timezone.now(), look_again=LOOK_AGAIN)
-    for invoice_id in found:
-        settle_invoice(str(invoice_id))
-    return len(found)
+    return _each([str(each) for each in found], settle_invoice)
 
 
 @shared_task
@@ -87,16 +89,22 @@ def hear_waiting() -> int:
     """Look at what events are about that had to wait; return how many those were."""
     if not gateway().collects:
         return 0
-    found = hearing.waiting()
-    for event_id in found:
-        hear(event_id)
     hearing.forget(at=timezone.now())
-    return len(found)
+    return _each(hearing.waiting(), hear)
 
 
 @shared_task
 def review_owing() -> None:
     """Take the next step with each workspace that owes."""
     now = timezone.now()
-    for workspace_id in owing.to_review():
-        owing.review(workspace_id=workspace_id, at=now, tell=mail.remind)
+    _each(owing.to_review(), lambda each: owing.review(workspace_id=each, at=now, tell=mail.remind))
+
+
+def _each(found: Sequence[Any], do: Callable[[Any], object]) -> int:
+    """Do something about each, whatever goes wrong with another; return how many those were."""
+    for one in found:
+        try:
+            do(one)
+        except Exception:  # the next one isn't to wait for somebody to mend this
+            log.exception("job_failed", about=str(one))
+    return len(found)

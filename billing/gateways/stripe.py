@@ -77,6 +77,8 @@ class Stripe:
             customer = self._stripe.customers.retrieve(
                 customer_id, {"expand": ["invoice_settings.default_payment_method"]}
             )
+            if getattr(customer, "deleted", False):
+                return None
             chosen = customer.invoice_settings and customer.invoice_settings.default_payment_method
             if isinstance(chosen, stripe.PaymentMethod):
                 return Method(id=chosen.id, words=_words(chosen))

@@ -185,6 +185,33 @@ def test_nobody_told_us_and_we_look(open_invoice, fake):
     assert tasks.settle_invoices() == 0
 
 
+def test_a_customer_who_was_deleted_there_and_one_that_is_gone(elena, fake, gateway):
+    account = with_card(elena, fake, gateway)
+    fake.ledger.happened("customer.deleted", fake.ledger.rows[account.customer_id])
+    fake.ledger.rows[account.customer_id] = {"id": account.customer_id, "object": "customer", "deleted": True}
+    assert told(fake.events[-1]) == 204
+    account.refresh_from_db()
+    assert account.method == ""
+    del fake.ledger.rows[account.customer_id]
+    assert told(fake.events[-1] | {"id": "evt_later"}) == 204
+    assert hearing.waiting() == []
+
+
+def test_one_invoice_that_breaks_the_job_keeps_no_other_waiting(open_invoice, alex, fake, monkeypatch):
+    other, settle = issued(alex), settling.settle
+
+    def breaks(*, invoice_id, **named):
+        if invoice_id == other.pk:
+            raise ZeroDivisionError
+        return settle(invoice_id=invoice_id, **named)
+
+    monkeypatch.setattr(settling, "settle", breaks)
+    pays_there(open_invoice, fake)
+    assert tasks.settle_invoices() == 2
+    open_invoice.refresh_from_db()
+    assert open_invoice.status == Status.PAID
+
+
 def test_events_are_forgotten_once_stripe_cannot_tell_them_again(open_invoice, fake):
     told(fake.events[-1])
     tasks.hear_waiting()

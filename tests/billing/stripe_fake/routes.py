@@ -32,7 +32,7 @@ def _seen(row: Row, given: Row | None = None) -> Row:
 
 def _customer(ledger: Ledger, ids: tuple[str, ...], given: Row) -> Row:
     row = dict(ledger.get(ids[0], "customer"))
-    if "invoice_settings.default_payment_method" in given.get("expand", []):
+    if "invoice_settings" in row and "invoice_settings.default_payment_method" in given.get("expand", []):
         default = row["invoice_settings"]["default_payment_method"]
         row["invoice_settings"] = {"default_payment_method": default and ledger.get(default, "payment_method")}
     return row
