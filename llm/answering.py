@@ -69,9 +69,7 @@ async def _stream(exchange: Exchange, answer: Answer, reply: Reply) -> bytes:
     cut: UpstreamCut | None
     try:
         while not passing.failed and (chunk := await answer.read()):
-            ready = passing.feed(chunk)
-            if passing.failed and exchange.target:
-                ready = without(exchange.target.key, ready)
+            ready = _passed_on(exchange, chunk)
             if not ready:
                 continue
             if not begun:
@@ -93,6 +91,12 @@ async def _stream(exchange: Exchange, answer: Answer, reply: Reply) -> bytes:
         exchange.first_byte()
         await reply.start(OK, _head(exchange, answer))
     return last
+
+
+def _passed_on(exchange: Exchange, chunk: bytes) -> bytes:
+    """Return what of a chunk goes to the caller now. An error that is told in mid-stream may quote the key."""
+    ready = exchange.relay.feed(chunk)
+    return without(exchange.target.key, ready) if exchange.relay.failed and exchange.target else ready
 
 
 def _before_first_byte(exchange: Exchange, cut: UpstreamCut) -> UpstreamError:

@@ -30,15 +30,15 @@ def test_all_input_counts_cached_tokens_and_all_output_counts_reasoning():
 
 @given(USAGES)
 def test_no_token_is_counted_twice_or_lost(usage):
-    parts = [getattr(usage, name) for name in Usage.__slots__]
+    parts = [getattr(usage, name) for name in Usage.__struct_fields__]
     assert usage.tokens_input + usage.tokens_output == sum(parts)
 
 
 @given(USAGES, USAGES)
 def test_attempts_add_up_part_by_part(one, other):
     both = one + other
-    assert [getattr(both, name) for name in Usage.__slots__] == [
-        getattr(one, name) + getattr(other, name) for name in Usage.__slots__
+    assert [getattr(both, name) for name in Usage.__struct_fields__] == [
+        getattr(one, name) + getattr(other, name) for name in Usage.__struct_fields__
     ]
     assert both.tokens_input == one.tokens_input + other.tokens_input
     assert one + other == other + one
