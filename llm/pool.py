@@ -92,7 +92,7 @@ class Pool:
             keys=arrangement.keys,
             health=self.health,
             occupancy=self._occupancy(workspace_id),
-            now=self._clock(),
+            clock=self._clock,
             chance=self._chance,
         )
         return (_way(each, arrangement) for each in found)

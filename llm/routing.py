@@ -56,22 +56,24 @@ def candidates(
     keys: Sequence[Key],
     health: Health,
     occupancy: Occupancy,
-    now: float,
+    clock: Callable[[], float],
     chance: Callable[[], float],
 ) -> Iterator[Candidate]:
     """Give what to try, best first: route by route, each with its keys by weighted chance.
 
     Left out are keys without room, cooling keys and providers whose breaker is open; if that leaves nothing at
-    all, cooling keys come after all, the soonest ready first: a slim chance beats a certain refusal.
+    all, cooling keys come after all, the soonest ready first: a slim chance beats a certain refusal. What is fit is
+    looked at when it's its turn: an attempt before it may have hung for half a minute.
     """
     any_given = False
     for route in routes:
+        now = clock()
         if not health.breaker(route.provider).lets_through(now):
             continue
         fit = [key for key in keys if key.provider == route.provider and occupancy.has_room(key)]
         for key in _by_chance([key for key in fit if not health.key(key.id).cooling(now)], chance):
             # Looked at again: an earlier attempt of this same request may have opened the breaker.
-            if health.breaker(route.provider).lets_through(now):
+            if health.breaker(route.provider).lets_through(clock()):
                 any_given = True
                 yield Candidate(route=route, key=key)
     if any_given:

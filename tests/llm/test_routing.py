@@ -18,7 +18,9 @@ FREE = Occupancy(on_key={}, of_workspace={})
 
 def order(health: Health, *, keys=(M1, M2, S1), occupancy=FREE, now=0.0, seed=1):
     chance = random.Random(seed).random
-    found = candidates(routes=[MINIMAX, MISTRAL], keys=keys, health=health, occupancy=occupancy, now=now, chance=chance)
+    found = candidates(
+        routes=[MINIMAX, MISTRAL], keys=keys, health=health, occupancy=occupancy, clock=lambda: now, chance=chance
+    )
     return [each.key.id for each in found]
 
 
@@ -64,6 +66,21 @@ def test_one_workspace_gets_at_most_half_of_a_key():
 
 def test_without_keys_there_is_nothing_to_try():
     assert order(Health(), keys=()) == []
+
+
+def test_a_provider_that_recovered_while_another_hung_is_next():
+    health, times = Health(), iter([0.0, 0.0, 30.0, 30.0])
+    for _ in range(BREAK_AFTER):
+        health.ended(key_id="s1", provider="mistral", status=500, now=0.0)
+    found = candidates(
+        routes=[MINIMAX, MISTRAL],
+        keys=[M1, S1],
+        health=health,
+        occupancy=FREE,
+        clock=lambda: next(times),
+        chance=lambda: 0.5,
+    )
+    assert [each.key.id for each in found] == ["m1", "s1"]
 
 
 @given(
