@@ -75,8 +75,9 @@ class Journal:
     def write(self, line: bytes, *, to_come: int = 0) -> "asyncio.Future[None]":
         """Take a record (JSON, no line break); the future is done when it's on disk, or failed if it can't be.
 
-        The record is taken even if nobody waits for the future. It waits for company, ``GATHER_FOR`` at most, while
-        fewer have gathered than there are ``to_come``: requests whose records aren't written yet.
+        The record is taken even if nobody waits for the future. It waits for company, ``GATHER_FOR`` at most, until
+        half of all that are here have gathered: records that aren't on disk yet, and requests whose are ``to_come``.
+        The one half is synced while the other is answered.
 
         Raises:
             JournalClosed: after :meth:`close`.
@@ -89,7 +90,7 @@ class Journal:
             self._gathering.append((line, done))
             self._taken += 1
             gathered = len(self._gathering)
-            if gathered >= to_come:
+            if gathered * 2 >= to_come + self.waiting:
                 self._hand_over()
             elif gathered == 1:
                 loop.call_later(GATHER_FOR, self._gathered, self._gathering)

@@ -80,4 +80,4 @@ def utc_text(moment: datetime) -> str:
 
     SQLite compares it as text with what Django writes, which leaves out a fraction of zero.
     """
-    return str(moment.astimezone(UTC))[: -len("+00:00")]
+    return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat(" ")[: -len("+00:00")]
