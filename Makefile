@@ -101,13 +101,15 @@ $(COMPAT)/.installed: requirements/compat.txt | $(BIN)/python
 	@$(call install,compat,$(COMPAT)/bin)
 
 # uv takes 2 seconds where pip takes 25, but it doesn't read pip's configuration: give it pip's index, and where it
-# fails all the same (a mirror that only pip knows how to reach), let pip do it.
+# fails all the same (a mirror that only pip knows how to reach), let pip do it. Tests start dozens of processes, so
+# what they need is compiled once.
 define install
 	echo "Installing packages ($(1)) …"; \
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt 2>/dev/null; \
 	index=$${PIP_INDEX_URL:-$$($(BIN)/pip config get global.index-url 2>/dev/null)}; \
 	UV_DEFAULT_INDEX=$${UV_DEFAULT_INDEX:-$$index} \
-		$(BIN)/uv pip install -q --python $(2)/python --require-hashes -r requirements/$(1).txt 2>/dev/null \
+		$(BIN)/uv pip install -q $(if $(filter dev,$(1)),--compile-bytecode) --python $(2)/python --require-hashes \
+			-r requirements/$(1).txt 2>/dev/null \
 	|| $(2)/pip install -q --disable-pip-version-check --require-hashes -r requirements/$(1).txt || exit 1; \
 	touch $@
 endef

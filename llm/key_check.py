@@ -12,9 +12,7 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Final, Literal, Protocol
 
-import anthropic
 import httpx2
-import openai
 from django.conf import settings
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -277,6 +275,8 @@ class Speaker(Protocol):
 
 class _OpenAI:
     def __init__(self, provider: str, secret: Secret, base_url: str, http: httpx2.Client) -> None:
+        import openai  # takes a second, as does the other: only where somebody checks a key
+
         self._provider = provider
         # Our own account, should the environment name one, is nobody else's business.
         headers: Any = {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}
@@ -321,6 +321,8 @@ def _without_authorization(request: httpx2.Request) -> None:
 
 class _Anthropic:
     def __init__(self, _provider: str, secret: Secret, base_url: str, http: httpx2.Client) -> None:
+        import anthropic
+
         self._sdk = anthropic.Anthropic(
             api_key=secret.reveal(), base_url=base_url, http_client=http, max_retries=0, timeout=PATIENCE
         )
@@ -342,6 +344,9 @@ class _Anthropic:
 @contextmanager
 def _in_our_terms() -> Iterator[None]:
     """Turn both SDKs' errors, whose text may quote the key, into ours."""
+    import anthropic
+    import openai
+
     try:
         yield
     except (openai.APIStatusError, anthropic.APIStatusError) as error:
