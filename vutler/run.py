@@ -161,12 +161,12 @@ def _serve(port: int, said: str) -> None:
 
     config = uvicorn.Config(host=HOST, port=port, log_level="warning", timeout_graceful_shutdown=DRAIN, **SERVER)
     server = AnnouncingServer(config, announcement=said)
-    try:
+    # Where Ctrl-C was ignored from the beginning (a job in the background), it ends the server all the same.
+    with contextlib.suppress(KeyboardInterrupt):
         server.run()
-    except KeyboardInterrupt:
-        sys.stdout.write("\n  Stopped.\n")
     if not server.started:
         raise SystemExit(1)
+    sys.stdout.write("\n  Stopped.\n")
 
 
 if __name__ == "__main__":

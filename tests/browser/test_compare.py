@@ -21,6 +21,17 @@ for provider in ("anthropic", "openai"):
     key = services.save_key(workspace=workspace, provider=provider, secret=f"sk-{{provider}}-0123456789-wxyz", by=maya)
 services.use_key(agent=agent, key=key, by=maya)
 """
+# Days of conversations, in which the second side costs three fifths of what the first one does.
+SIX_DAYS = """
+from datetime import timedelta
+from django.utils import timezone
+from llm.models import Experiment
+from tests.browser.test_experiments import a_day
+Experiment.objects.update(started_at=timezone.now() - timedelta(days=6))
+experiment = Experiment.objects.get()
+for day in range(6):
+    a_day(experiment.agent, experiment, day=day, sessions=60)
+"""
 PROMPTS = [f"What is {number} times seven? [[chunk_delay=0.02]]" for number in range(1, 11)]
 
 
@@ -50,7 +61,7 @@ def compare(page: Page) -> None:
     page.get_by_role("main").get_by_role("button", name="Compare").click()
 
 
-def test_maya_compares_two_models_on_ten_prompts_blindly(maya, desktop: Page, shot):
+def test_maya_compares_two_models_on_ten_prompts_blindly_and_adopts_the_cheaper(maya, server, desktop: Page, shot):
     page = maya(desktop)
     page.get_by_text("A list", exact=True).click()
     page.get_by_label("Prompts, one a line").fill("\n".join(PROMPTS))
@@ -83,10 +94,23 @@ def test_maya_compares_two_models_on_ten_prompts_blindly(maya, desktop: Page, sh
     no_horizontal_scroll(page)
     axe(page)
     shot(page, "compare-voted")
-    # From here it goes on to an experiment, with both as its arms.
-    assert page.locator("#summary form").get_attribute("action") == "/experiments/new/"
-    arms = page.locator("#summary input[name=arm]").evaluate_all("each => each.map(input => input.value)")
-    assert [arm.partition(":")[2] for arm in arms] == ["gpt-4o-mini", "claude-haiku-4-5"]
+
+    # From here it goes on to an experiment with both as its arms, and six days later to the winner.
+    page.get_by_role("button", name="Prove it on real traffic").click()
+    for side, model in (("A", "gpt-4o-mini"), ("B", "claude-haiku-4-5")):
+        expect(page.get_by_role("group", name=f"Side {side}").get_by_label("Model")).to_have_value(model)
+    page.get_by_role("button", name="Begin").click()
+    expect(page.get_by_role("heading", name="Too early to say")).to_be_visible()
+    server.run("shell", "-c", SIX_DAYS)
+    page.reload()
+    expect(page.get_by_role("heading", name="claude-haiku-4-5 is")).to_contain_text("cheaper")
+    page.get_by_role("button", name="Adopt claude-haiku-4-5").click()
+    page.get_by_role("dialog").get_by_role("button", name="Adopt").click()
+    expect(page.get_by_text("You adopted claude-haiku-4-5.")).to_be_visible()
+    [writer] = server.run(
+        "shell", "-v0", "-c", "from agents.models import Agent; print(Agent.objects.get().model)"
+    ).split()
+    assert writer == "claude-haiku-4-5"
 
 
 def test_on_her_phone_maya_stops_what_takes_too_long(maya, phone: Page, shot):

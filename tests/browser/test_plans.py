@@ -153,7 +153,7 @@ def test_leaving_waits_for_march(go, on_pro, look):
 def test_ticking_the_box_turns_the_card_into_plans(live, page, alex, bot, log_in):
     log_in(page, alex)
     page.goto(f"{live.url}/agents/{bot.pk}/")
-    page.get_by_label("Use Managed LLM instead").check()
+    page.get_by_label("Use Managed LLM instead").click()
     expect(page.get_by_role("group", name="Choose your plan:")).to_be_visible()
     expect(page.get_by_label("LLM provider")).to_have_count(0)
     expect(page.get_by_label("Use Managed")).to_be_focused()
