@@ -35,7 +35,8 @@ from agents.models import Agent
 from llm.models import PoolKey, Route
 for provider in ("minimax", "mistral", "groq"):
     for name in ("one", "two"):
-        key = PoolKey(provider=provider, name=name)
+        # A provider that hangs holds a place for each request of half a minute, and one workspace has half of them.
+        key = PoolKey(provider=provider, name=name, places=4_000)
         key.seal("sk-pool-0123456789")
         key.save()
 last = Route.objects.filter(tier="economy").order_by("position").last()

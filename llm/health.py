@@ -97,6 +97,10 @@ class Health:
         """Return a provider's breaker."""
         return self.breakers.setdefault(provider, Breaker())
 
+    def ready_at(self, key_id: str, provider: str) -> float:
+        """Return when a key and its provider may be used again; in the past where they may be now."""
+        return max(self.key(key_id).cooling_until, self.breaker(provider).open_until)
+
     def begin(self, *, provider: str) -> None:
         """Note that an attempt goes out; to an open breaker it is the one that tries."""
         breaker = self.breaker(provider)

@@ -61,11 +61,11 @@ def candidates(
 ) -> Iterator[Candidate]:
     """Give what to try, best first: route by route, each with its keys by weighted chance.
 
-    Left out are keys without room, cooling keys and providers whose breaker is open; if that leaves nothing at
-    all, cooling keys come after all, the soonest ready first: a slim chance beats a certain refusal. What is fit is
-    looked at when it's its turn: an attempt before it may have hung for half a minute.
+    Keys without room are left out. Cooling keys and providers whose breaker is open come last, the soonest ready
+    first, for whom nothing better has answered: a slim chance beats a certain refusal. What is fit is looked at when
+    it's its turn: an attempt before it may have hung for half a minute.
     """
-    any_given = False
+    given: set[tuple[PoolRoute, str]] = set()
     for route in routes:
         now = clock()
         if not health.breaker(route.provider).lets_through(now):
@@ -74,17 +74,15 @@ def candidates(
         for key in _by_chance([key for key in fit if not health.key(key.id).cooling(now)], chance):
             # Looked at again: an earlier attempt of this same request may have opened the breaker.
             if health.breaker(route.provider).lets_through(clock()):
-                any_given = True
+                given.add((route, key.id))
                 yield Candidate(route=route, key=key)
-    if any_given:
-        return
     last_resort = [
         Candidate(route=route, key=key)
         for route in routes
         for key in keys
-        if key.provider == route.provider and occupancy.has_room(key)
+        if key.provider == route.provider and occupancy.has_room(key) and (route, key.id) not in given
     ]
-    yield from sorted(last_resort, key=lambda each: health.key(each.key.id).cooling_until)
+    yield from sorted(last_resort, key=lambda each: health.ready_at(each.key.id, each.key.provider))
 
 
 def _by_chance(keys: list[Key], chance: Callable[[], float]) -> list[Key]:
@@ -128,7 +126,9 @@ class Explained:
 def explain(
     *, routes: Sequence[PoolRoute], keys: Sequence[Key], health: Health, occupancy: Occupancy, now: float
 ) -> list[Explained]:
-    """Return what :func:`candidates` would give, in order, and after it what it would leave out, with the reason."""
+    """Return what :func:`candidates` would give first, in order, and after it what would come last, or not at all,
+    with the reason.
+    """
     looked_at = [
         each for route in routes for each in _explain_route(route, keys, health=health, occupancy=occupancy, now=now)
     ]
@@ -141,7 +141,7 @@ def explain(
         for each in left_out
         if each.key and occupancy.has_room(each.key)
     ]
-    slim.sort(key=lambda each: health.key(each.key.id).cooling_until if each.key else 0.0)
+    slim.sort(key=lambda each: health.ready_at(each.key.id, each.key.provider) if each.key else 0.0)
     return slim + [each for each in left_out if not (each.key and occupancy.has_room(each.key))]
 
 

@@ -34,18 +34,25 @@ def test_a_key_of_three_times_the_weight_is_first_three_times_as_often():
     assert 2_800 < first["m2"] < 3_200
 
 
-def test_a_cooling_key_is_left_out_until_it_is_ready():
+def test_a_cooling_key_comes_last_until_it_is_ready():
     health = Health()
     health.cool("m2", until=10.0, reason="rate limited (429)")
-    assert order(health, now=9.9) == ["m1", "s1"]
+    assert order(health, now=9.9) == ["m1", "s1", "m2"]
     assert set(order(health, now=10.0)) == {"m1", "m2", "s1"}
 
 
-def test_a_provider_in_trouble_is_passed_over():
+def test_a_provider_in_trouble_comes_last():
     health = Health()
     for _ in range(BREAK_AFTER):
         health.ended(key_id="m1", provider="minimax", status=500, now=0.0)
-    assert order(health, now=1.0) == ["s1"]
+    assert order(health, now=1.0)[0] == "s1"
+
+
+def test_once_nobody_else_answers_the_provider_whose_trouble_is_oldest_is_tried():
+    health = Health()
+    health.down("minimax", until=10.0)
+    health.cool("s1", until=12.0, reason="rate limited (429)")
+    assert order(health, keys=(M1, S1), now=1.0) == ["m1", "s1"]
 
 
 def test_when_everything_is_cooling_the_soonest_ready_is_tried_all_the_same():
@@ -143,5 +150,5 @@ def test_what_is_explained_is_what_is_done(cooling, busy, down, now):
     occupancy = Occupancy(on_key=busy, of_workspace={})
     explained = explain(routes=[MINIMAX, MISTRAL], keys=[M1, M2, S1], health=health, occupancy=occupancy, now=now)
     goes = [each.key.id for each in explained if each.key and each.verdict.goes]
-    assert sorted(goes) == sorted(order(health, occupancy=occupancy, now=now))
+    assert sorted(goes) == sorted(order(health, occupancy=occupancy, now=now)[: len(goes)])
     assert len(explained) == 3
