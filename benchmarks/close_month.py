@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 import django
 
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vutler.settings")
 django.setup()
 
 from django.core.management import call_command  # noqa: E402
