@@ -11,7 +11,8 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
 from agents.access import NoWorkspace, member_of
-from agents.models import AgentToken, User, Workspace, WorkspaceToken, digest
+from agents.models import AgentToken, User, Workspace, WorkspaceToken
+from agents.tokens import digest
 
 
 class TokenHolder:

@@ -29,8 +29,8 @@ from agents.models import (
     User,
     Workspace,
     WorkspaceToken,
-    digest,
 )
+from agents.tokens import digest
 
 AnyToken = TypeVar("AnyToken", AgentToken, WorkspaceToken)
 

@@ -20,8 +20,9 @@ import msgspec
 
 from agents import services, subscriptions
 from agents.catalogue import ECHO, ECHO_PROVIDER, templates
-from agents.models import Agent, AgentToken, Mode, User, Workspace, digest
+from agents.models import Agent, AgentToken, Mode, User, Workspace
 from agents.plans import TIERS
+from agents.tokens import digest
 from llm.models import PoolKey, Route
 from metering import pricing
 from metering.record import Attempt, Record, Status, picodollars, utc_text

@@ -23,8 +23,8 @@ from django.utils import timezone
 from agents.catalogue import CUSTOM, providers
 from agents.crypto import CannotOpen
 from agents.models import Agent, AgentToken, Mode, ProviderKey
-from agents.models import digest as digest_of
 from agents.plans import month_terms, tier_at
+from agents.tokens import digest as digest_of
 from llm.errors import InvalidAgentToken, ServiceUnavailable
 from llm.models import Arm, Experiment
 from llm.providers.base import SavedKey, Target

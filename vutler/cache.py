@@ -66,4 +66,4 @@ class SharedCache(RedisCache):
 
     def clear(self) -> NoReturn:
         """Refuse: it would empty all of Redis, where jobs and limits are as well."""
-        raise NotImplementedError("there is more in this Redis than the cache")
+        raise RuntimeError("there is more in this Redis than the cache")

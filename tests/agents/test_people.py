@@ -8,8 +8,9 @@ from django.test import Client
 from django.utils import timezone
 
 from agents import services
-from agents.models import Invitation, Member, Role, User, Workspace, WorkspaceToken, digest
+from agents.models import Invitation, Member, Role, User, Workspace, WorkspaceToken
 from agents.tasks import forget_expired
+from agents.tokens import digest
 from tests.conftest import PASSWORD
 
 

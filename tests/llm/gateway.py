@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agents.crypto import Secret
-from agents.models import digest
+from agents.tokens import digest
 from llm.asgi import GatewayApp
 from llm.client import Upstream
 from llm.gateway import Gateway, Observer

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from agents import services, subscriptions
 from agents.models import AgentToken, ProviderKey
-from agents.models import digest as digest_of
+from agents.tokens import digest as digest_of
 from llm import snapshot as module
 from llm.errors import InvalidAgentToken, ServiceUnavailable
 from llm.snapshot import Snapshots, load

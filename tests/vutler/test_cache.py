@@ -67,7 +67,7 @@ def test_guesses_are_limited_over_all_processes(shared, elena):
 
 
 def test_it_never_empties_the_redis_that_jobs_are_in(shared):
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(RuntimeError, match="more in this Redis"):
         shared["default"].clear()
 
 
