@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import translation
 from hypothesis import settings as hypothesis
@@ -43,6 +44,13 @@ def _english():
         yield
 
 
+def browser_of(user: User) -> Client:
+    """Return a browser in which the user is logged in."""
+    client = Client()
+    client.force_login(user, backend=settings.AUTHENTICATION_BACKENDS[1])
+    return client
+
+
 @dataclass
 class Person:
     user: User
@@ -50,9 +58,7 @@ class Person:
 
     def client(self) -> Client:
         """Return a browser in which they are logged in."""
-        client = Client()
-        client.force_login(self.user, backend=settings.AUTHENTICATION_BACKENDS[1])
-        return client
+        return browser_of(self.user)
 
 
 def person(name: str) -> Person:
@@ -82,6 +88,20 @@ def maya(db) -> Person:
 def stefan(db) -> Person:
     """Enterprise, on his own keys."""
     return person("Stefan")
+
+
+@pytest.fixture
+def staff(db) -> Client:
+    """A superuser's browser."""
+    return browser_of(User.objects.create_superuser("staff@vutler.example", PASSWORD))
+
+
+@pytest.fixture
+def onlooker(db) -> Client:
+    """The browser of somebody who may look at all of staff's pages and change nothing."""
+    user = User.objects.create_user("looker@vutler.example", PASSWORD, is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    return browser_of(user)
 
 
 @pytest.fixture

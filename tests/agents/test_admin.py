@@ -11,7 +11,7 @@ from django.urls import reverse
 from agents import key_health, services
 from agents.models import Agent, AgentToken, AuditEntry, Member, ProviderKey, Role, User, Workspace
 from agents.trouble import Trouble
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, browser_of
 
 PAGES = ("workspace", "user", "agent", "providerkey", "agenttoken", "workspacetoken", "auditentry")
 SECRET = "sk-alex-0123456789-wxyz"
@@ -23,18 +23,6 @@ def changelist(model: str) -> str:
 
 def change(row) -> str:
     return reverse(f"admin:{row._meta.label_lower.replace('.', '_')}_change", args=[row.pk])
-
-
-def browser_of(user: User) -> Client:
-    client = Client()
-    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
-    return client
-
-
-@pytest.fixture
-def staff(db) -> Client:
-    """A superuser's browser."""
-    return browser_of(User.objects.create_superuser("staff@vutler.example", PASSWORD))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from agents.models import Agent, AuditEntry, User, Workspace
 from agents.pace import Pace, in_force, usual_pace
 from llm.snapshot import snapshot_of
 from tests.agents.program import program_of
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, browser_of
 
 FEBRUARY_16 = datetime(2026, 2, 16, 12, tzinfo=UTC)
 A_YEAR, A_DAY = timedelta(days=365), timedelta(days=1)
@@ -139,9 +139,7 @@ def test_elena_has_nothing_to_change_of_alexs(elena, bot):
 def staff_browser(*permissions: str) -> Client:
     user = User.objects.create_user("staff@vutler.example", PASSWORD, is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = Client()
-    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
-    return client
+    return browser_of(user)
 
 
 def test_staff_allow_more_on_the_record(bot):

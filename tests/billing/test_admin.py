@@ -3,38 +3,18 @@
 from decimal import Decimal
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
-from agents.models import AuditEntry, User
+from agents.models import AuditEntry
 from billing import services
 from billing.models import BillingProfile, Credit, CreditNote, HostingPlan, Invoice
 from tests.billing.customers import CLOSED, FEBRUARY, came_early, on_plan, use
-from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 INVOICES = reverse("admin:billing_invoice_changelist")
 REVENUE = reverse("admin:billing_revenue")
-
-
-def browser_of(user: User) -> Client:
-    client = Client()
-    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
-    return client
-
-
-@pytest.fixture
-def staff(db) -> Client:
-    return browser_of(User.objects.create_superuser("staff@vutler.example", PASSWORD))
-
-
-@pytest.fixture
-def onlooker(db) -> Client:
-    user = User.objects.create_user("looker@vutler.example", PASSWORD, is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
-    return browser_of(user)
 
 
 @pytest.fixture

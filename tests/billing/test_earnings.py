@@ -8,31 +8,19 @@ from decimal import Decimal
 import pytest
 import time_machine
 from django.contrib.auth.models import Permission
-from django.test import Client
 from django.urls import reverse
 
 from agents.models import User
 from billing import earnings, reports
 from metering.rollups import roll_up
 from tests.billing.customers import FEBRUARY, came_early, on_plan, use
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, browser_of
 
 # Which records are in the meter for good is only known of transactions that are over.
 pytestmark = pytest.mark.django_db(transaction=True)
 
 MARGINS = reverse("admin:billing_earnings")
 REVENUE = reverse("admin:billing_revenue")
-
-
-def browser_of(user: User) -> Client:
-    client = Client()
-    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
-    return client
-
-
-@pytest.fixture
-def staff(db) -> Client:
-    return browser_of(User.objects.create_superuser("staff@vutler.example", PASSWORD))
 
 
 @pytest.fixture

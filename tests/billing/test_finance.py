@@ -16,7 +16,7 @@ from billing import services
 from billing.models import BillingProfile, Credit, CreditNote, HostingChoice, HostingPlan, Invoice
 from metering import rollups
 from tests.billing.customers import CLOSED, FEBRUARY, came_early, on_plan, use
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, browser_of
 
 pytestmark = pytest.mark.django_db
 
@@ -24,23 +24,10 @@ CLOSE = reverse("admin:billing_close")
 INVOICES = reverse("admin:billing_invoice_changelist")
 
 
-def browser_of(user: User) -> Client:
-    client = Client()
-    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
-    return client
-
-
 @pytest.fixture
 def finance(db) -> Client:
     user = User.objects.create_user("finance@vutler.example", PASSWORD, is_staff=True)
     user.groups.add(Group.objects.get(name="Finance"))
-    return browser_of(user)
-
-
-@pytest.fixture
-def onlooker(db) -> Client:
-    user = User.objects.create_user("looker@vutler.example", PASSWORD, is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
     return browser_of(user)
 
 

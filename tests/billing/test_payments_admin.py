@@ -1,26 +1,17 @@
 """The staff's pages of payments: what things are called at Stripe, and what is wrong with them."""
 
 import pytest
-from django.contrib.auth.models import Permission
-from django.test import Client
 from django.urls import reverse
 
-from agents.models import User
 from billing import settling
 from billing.payments import SentInvoice
 from tests.billing.customers import CLOSED
 from tests.billing.paying import issued, with_card
-from tests.billing.test_admin import browser_of, said
-from tests.conftest import PASSWORD
+from tests.billing.test_admin import said
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("stripe_keys")]
 
 PAYMENTS = reverse("admin:billing_sentinvoice_changelist")
-
-
-@pytest.fixture
-def staff(db) -> Client:
-    return browser_of(User.objects.create_superuser("staff@vutler.example", PASSWORD))
 
 
 @pytest.fixture
@@ -60,10 +51,9 @@ def test_what_is_wrong_is_found_and_settled(staff, sent, fake):
     assert (sent.state, sent.problem) == ("paid", "")
 
 
-def test_who_only_looks_settles_nothing(sent, fake):
-    calls, looker = len(fake.calls), User.objects.create_user("looker@vutler.example", PASSWORD, is_staff=True)
-    looker.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
-    browser_of(looker).post(PAYMENTS, {"action": "settle", "_selected_action": [sent.pk]}, follow=True)
+def test_who_only_looks_settles_nothing(onlooker, sent, fake):
+    calls = len(fake.calls)
+    onlooker.post(PAYMENTS, {"action": "settle", "_selected_action": [sent.pk]}, follow=True)
     assert len(fake.calls) == calls
 
 

@@ -4,8 +4,6 @@ from datetime import UTC, datetime
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission
-from django.test import Client
 from django.urls import reverse
 
 from agents import services
@@ -16,7 +14,7 @@ from llm.models import PoolKey, Route, StaffAlert
 from llm.news import learned
 from llm.pool import Pool, Way, load
 from llm.providers.base import Target
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, browser_of
 from tests.llm.provider_server import provider_server
 
 SECRET = "sk-pool-0123456789-wxyz"
@@ -26,26 +24,6 @@ ROUTES = reverse("admin:llm_route_changelist")
 DRY_RUN = reverse("admin:llm_dry_run")
 MARGINS = reverse("admin:llm_margins")
 ALERTS = reverse("admin:llm_staffalert_changelist")
-
-
-def browser_of(user: User) -> Client:
-    client = Client()
-    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
-    return client
-
-
-@pytest.fixture
-def staff(db) -> Client:
-    """A superuser's browser."""
-    return browser_of(User.objects.create_superuser("staff@vutler.example", PASSWORD))
-
-
-@pytest.fixture
-def onlooker(db) -> Client:
-    """Somebody who may look at everything and change nothing."""
-    user = User.objects.create_user("looker@vutler.example", PASSWORD, is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
-    return browser_of(user)
 
 
 @pytest.fixture

@@ -2,27 +2,14 @@
 
 from datetime import datetime
 
-import pytest
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from agents import services
-from agents.models import User
 from metering.models import UsageRecord
 from tests.metering.records import FEBRUARY, record, store
 
 LIST = "/admin/metering/usagerecord/"
-
-
-@pytest.fixture
-def staff(db) -> Client:
-    """A superuser's browser."""
-    client = Client()
-    client.force_login(
-        User.objects.create_superuser("staff@vutler.example"), backend="django.contrib.auth.backends.ModelBackend"
-    )
-    return client
 
 
 def shown(answer) -> list[str]:
