@@ -6,10 +6,12 @@ from django.conf import settings
 from django.utils import translation
 from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from agents.models import Workspace
+from agents.plans import plan
 from billing.invoicing import Kind, Line
-from billing.models import BillingProfile
+from billing.models import BillingProfile, InvoiceLine
 from metering.periods import Month
 
 
@@ -34,6 +36,20 @@ def describe(line: Line, *, language: str) -> str:
     """Return a line in words, in the customer's language."""
     with translation.override(language):
         return _WORDS[line.kind](line)[:300]
+
+
+def describe_together(line: InvoiceLine, *, agents: int) -> str:
+    """Return in words the lines of so many agents of the kind and plan of ``line``, in the active language."""
+    texts = {
+        Kind.PLAN.value: ngettext("%(plan)s, %(count)s agent", "%(plan)s, %(count)s agents", agents),
+        Kind.OVERAGE.value: ngettext("Beyond %(plan)s, %(count)s agent", "Beyond %(plan)s, %(count)s agents", agents),
+        Kind.LATE.value: ngettext(
+            "Counted after its invoice, %(plan)s, %(count)s agent",
+            "Counted after its invoice, %(plan)s, %(count)s agents",
+            agents,
+        ),
+    }
+    return texts[line.kind] % {"plan": plan(line.tier, on=line.month).name, "count": agents}
 
 
 def month_name(month: str) -> str:

@@ -12,11 +12,10 @@ from django.utils import translation
 from django.utils.formats import date_format, number_format
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
-from agents.plans import plan
 from billing.invoicing import Kind
 from billing.models import CreditNote, Invoice, InvoiceLine, Status
+from billing.snapshots import describe_together
 
 # More lines than that are summed up by plan, with the detail behind.
 MANY: Final = 40
@@ -209,19 +208,9 @@ def _group(kind: str, members: Sequence[tuple[InvoiceLine, Decimal]]) -> Row:
     line = members[0][0]
     if not line.tier:
         return _row(*members[0])
-    count, name = len(members), plan(line.tier, on=line.month).name
-    texts = {
-        Kind.PLAN.value: ngettext("%(plan)s, %(count)s agent", "%(plan)s, %(count)s agents", count),
-        Kind.OVERAGE.value: ngettext("Beyond %(plan)s, %(count)s agent", "Beyond %(plan)s, %(count)s agents", count),
-        Kind.LATE.value: ngettext(
-            "Counted after its invoice, %(plan)s, %(count)s agent",
-            "Counted after its invoice, %(plan)s, %(count)s agents",
-            count,
-        ),
-    }
     tokens = sum(each.quantity for each, _amount in members)
     return Row(
-        text=texts[kind] % {"plan": name, "count": count},
+        text=describe_together(line, agents=len(members)),
         quantity=number_format(tokens, force_grouping=True) if kind in METERED else "",
         price=_row(*members[0]).price,
         amount=money(sum((amount for _line, amount in members), Decimal())),

@@ -7,13 +7,12 @@ from typing import Final
 
 from django.utils import translation
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
-from agents.plans import plan
 from billing.gateways.base import Item, Note, Order, Payer
 from billing.invoicing import NOTHING, Kind
 from billing.models import BillingProfile, CreditNote, Invoice, InvoiceLine
 from billing.payments import PaymentAccount, SentInvoice
+from billing.snapshots import describe_together
 
 MOST: Final = 249  # lines: Stripe takes 250, and tax is one
 DAY: Final = timedelta(days=1)
@@ -83,24 +82,11 @@ def _together(lines: Sequence[InvoiceLine]) -> Item:
     first, last = _days(line.month)
     return Item(
         place=line.position,
-        text=_group_words(line, agents=len({each.agent_id for each in lines})),
+        text=describe_together(line, agents=len({each.agent_id for each in lines})),
         amount=sum((each.amount for each in lines), NOTHING),
         first=first,
         last=last,
     )
-
-
-def _group_words(line: InvoiceLine, *, agents: int) -> str:
-    texts = {
-        Kind.PLAN.value: ngettext("%(plan)s, %(count)s agent", "%(plan)s, %(count)s agents", agents),
-        Kind.OVERAGE.value: ngettext("Beyond %(plan)s, %(count)s agent", "Beyond %(plan)s, %(count)s agents", agents),
-        Kind.LATE.value: ngettext(
-            "Counted after its invoice, %(plan)s, %(count)s agent",
-            "Counted after its invoice, %(plan)s, %(count)s agents",
-            agents,
-        ),
-    }
-    return texts[line.kind] % {"plan": plan(line.tier, on=line.month).name, "count": agents}
 
 
 def _days(month: date) -> tuple[date, date]:
