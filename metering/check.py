@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 
 from metering import journal, kept, rollups
+from metering.batches import batches
 from metering.models import DailyUsage, HourlyLatency, HourlyUsage, MonthlyUsage, UsageRecord
 from metering.periods import Month
 from metering.record import picodollars, utc_text
@@ -70,7 +71,7 @@ def _journal(directory: Path) -> Difference | None:
         return Difference(
             place=f"journal {path.name}", what="records", source=f"{lines:,} set aside", copy="none of them is stored"
         )
-    for some in _batches(msgspec.json.decode(line) for line in journal.unshipped(directory)):
+    for some in batches(map(msgspec.json.decode, journal.unshipped(directory)), BATCH):
         stored = {str(row.pk): row for row in get_store().find([UUID(written["id"]) for written in some])}
         for written in some:
             if written["id"] in stored and (found := _unlike(written, stored[written["id"]])):
@@ -192,14 +193,3 @@ def _latency(row: HourlyLatency | Latency) -> tuple[datetime, UUID, int]:
 def _say(key: Slice) -> str:
     alike = (key.tier, key.provider, key.model, key.status, key.request_type)
     return f"agent {key.agent_id} ({', '.join(alike)})"
-
-
-def _batches(records: Iterable[Any]) -> Iterator[list[Any]]:
-    some: list[Any] = []
-    for record in records:
-        some.append(record)
-        if len(some) == BATCH:
-            yield some
-            some = []
-    if some:
-        yield some

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from metering.batches import batches
 from metering.periods import Month
 from metering.record import picodollars
 from metering.store.places import Place, Row
@@ -79,7 +80,7 @@ def copied(source: Place, target: Place, outcome: Outcome) -> Iterator[Row]:
     for month in sorted({*source.months(), *target.months()}):
         missing = source.count(month, before=mark) != target.count(month)
         expected, found = Sums(), Sums()
-        for some in _batches(source.rows(month, before=mark)):
+        for some in batches(source.rows(month, before=mark), WRITTEN_AT_ONCE):
             for row in some:
                 expected.take(row)
                 yield row
@@ -98,14 +99,3 @@ def _difference(month: Month, expected: Sums, found: Sums) -> str:
     if expected.digest != found.digest:
         return f"{month}: as many records in both, but not the same ones."
     return ""
-
-
-def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    some: list[Row] = []
-    for row in rows:
-        some.append(row)
-        if len(some) == WRITTEN_AT_ONCE:
-            yield some
-            some = []
-    if some:
-        yield some

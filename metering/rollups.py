@@ -17,6 +17,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet, Sum
 
 from metering import kept
+from metering.batches import batches
 from metering.models import DailyUsage, HourlyLatency, HourlyUsage, KeptSince, MonthlyUsage, Watermark
 from metering.periods import Month
 from metering.store import get_store, json_rows
@@ -116,7 +117,7 @@ def _make(day: date, hours: Hours, *, before: int, instead_of: Collection[UUID] 
     hours = still_there(day, hours)
     _make_hours(hours, before)
     agents = sorted({agent for some in hours.values() for agent in some}.union(instead_of))
-    for some in _batches(agents):
+    for some in batches(agents, AT_ONCE):
         _make_days(day, some)
         _make_months(Month(day.year, day.month), some)
 
@@ -149,7 +150,7 @@ def _forget(day: date) -> set[UUID]:
 def _make_hours(hours: Hours, before: int) -> None:
     store = get_store()
     for hour, agents in hours.items():
-        for some in _batches(sorted(agents)):
+        for some in batches(sorted(agents), AT_ONCE):
             HourlyUsage.objects.filter(hour=hour, agent_id__in=some).delete()
             HourlyLatency.objects.filter(hour=hour, agent_id__in=some).delete()
     sums = ({"hour": hour, **key._asdict(), **sums.columns()} for hour, key, sums in store.slices(hours, before=before))
@@ -197,8 +198,3 @@ def _month(agent_id: UUID, workspace_id: UUID, first: date, parts: list[dict[str
 def _added(lines: "QuerySet[Any]", by: Sequence[str]) -> Any:
     sums = {f"sum_{name}": Sum(name) for name in Totals.__slots__}
     return lines.order_by().values(*by).annotate(**sums)
-
-
-def _batches(agents: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
-    for start in range(0, len(agents), AT_ONCE):
-        yield agents[start : start + AT_ONCE]

@@ -1,10 +1,9 @@
 """Rows go in as one JSON array that the database itself takes apart, which costs our process next to nothing a row."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
-from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +11,7 @@ from django.conf import settings
 from django.db import connections
 from django.db.models import Model
 
+from metering.batches import batches
 from metering.record import picodollars, utc_text
 
 AT_ONCE: Final = 5_000  # rows in one statement
@@ -23,7 +23,7 @@ def insert(model: type[Model], rows: Iterable[Mapping[str, Any]]) -> None:
     """Insert rows, given by column; money is USD."""
     connection = connections[settings.METER_DATABASE]
     names = tuple(str(field.column) for field in model._meta.concrete_fields if not field.primary_key)
-    for some in _batches(rows):
+    for some in batches(rows, AT_ONCE):
         array = _encode([{name: _written(row[name]) for name in names} for row in some])
         with connection.cursor() as cursor:
             cursor.execute(statement(connection.vendor, model, names), [array.decode()])
@@ -64,9 +64,3 @@ def _written(value: Any) -> Any:
     if isinstance(value, datetime):
         return utc_text(value)
     return value.isoformat() if isinstance(value, date) else value
-
-
-def _batches(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
-    source = iter(rows)
-    while some := list(islice(source, AT_ONCE)):
-        yield some
