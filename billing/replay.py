@@ -100,10 +100,7 @@ class Replay:
 
 def last_months(at: datetime) -> list[Month]:
     """Return the months that are replayed, the oldest first: the last three that are over, and the current one."""
-    months = [Month.of(at)]
-    while len(months) <= MONTHS:
-        months.insert(0, months[0].previous())
-    return months
+    return [Month.of(at).back(months) for months in range(MONTHS, -1, -1)]
 
 
 def replay(subject: Subject, used: Mapping[Month, Modes], *, at: datetime) -> Replay:

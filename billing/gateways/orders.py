@@ -13,6 +13,7 @@ from billing.invoicing import NOTHING, Kind
 from billing.models import BillingProfile, CreditNote, Invoice, InvoiceLine
 from billing.payments import PaymentAccount, SentInvoice
 from billing.snapshots import describe_together
+from metering.periods import Month
 
 MOST: Final = 249  # lines: Stripe takes 250, and tax is one
 DAY: Final = timedelta(days=1)
@@ -56,7 +57,7 @@ def _items(invoice: Invoice) -> list[Item]:
     items = _by_plan(lines) if len(lines) > MOST else [_item(each) for each in lines]
     if invoice.tax:
         rate = f"{invoice.tax_rate.normalize():f}"
-        first, last = _days(invoice.period_start.date())
+        first, last = _days(invoice.month)
         text = _("Tax %(rate)s%%") % {"rate": rate}
         # A line of its own: what we computed once on the sum, and nothing that is rounded again line by line.
         items.append(Item(place=0, text=text, amount=invoice.tax, first=first, last=last))
@@ -64,7 +65,7 @@ def _items(invoice: Invoice) -> list[Item]:
 
 
 def _item(line: InvoiceLine) -> Item:
-    first, last = _days(line.month)
+    first, last = _days(line.of_month)
     return Item(place=line.position, text=line.description, amount=line.amount, first=first, last=last)
 
 
@@ -79,7 +80,7 @@ def _by_plan(lines: Sequence[InvoiceLine]) -> list[Item]:
 
 def _together(lines: Sequence[InvoiceLine]) -> Item:
     line = lines[0]
-    first, last = _days(line.month)
+    first, last = _days(line.of_month)
     return Item(
         place=line.position,
         text=describe_together(line, agents=len({each.agent_id for each in lines})),
@@ -89,7 +90,6 @@ def _together(lines: Sequence[InvoiceLine]) -> Item:
     )
 
 
-def _days(month: date) -> tuple[date, date]:
-    """Return the first and the last day of the month that a day is in."""
-    first = month.replace(day=1)
-    return first, (first + 31 * DAY).replace(day=1) - DAY
+def _days(month: Month) -> tuple[date, date]:
+    """Return the first and the last day of a month."""
+    return month.start.date(), (month.end - DAY).date()
