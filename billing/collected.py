@@ -6,15 +6,13 @@ Nobody is asked: ``billing.settling`` keeps what Stripe says up to date.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
 from uuid import UUID
 
 from billing.gateways import gateway
 from billing.gateways.base import State
+from billing.invoicing import NOTHING
 from billing.models import Invoice, Status
 from billing.payments import SentCreditNote, SentInvoice
-
-NOTHING: Final = Decimal("0.00")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

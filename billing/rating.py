@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Max, Min, Q, Sum
@@ -15,7 +15,7 @@ from django.db.models import Max, Min, Q, Sum
 from agents.models import Agent, Workspace
 from billing import evidence, invoicing
 from billing.evidence import Evidence
-from billing.invoicing import AgentMonth, Draft, Hosting, Kind, LateMonth, agent_month
+from billing.invoicing import NOTHING, AgentMonth, Draft, Hosting, Kind, LateMonth, agent_month
 from billing.models import (
     USUAL_HOSTING,
     BillingProfile,
@@ -31,7 +31,6 @@ from metering.kept import kept_since_of
 from metering.periods import Month
 from metering.store import get_store
 
-ZERO: Final = Decimal("0.00")
 Behind = dict[tuple[UUID, str], Evidence]
 
 
@@ -148,7 +147,7 @@ def _invoiced(agent_ids: Collection[UUID], month: Month) -> dict[UUID, tuple[int
         .values("agent_id")
         .annotate(seen=Max("tokens"), charged=Sum("amount", filter=~Q(kind=Kind.PLAN.value)))
     )
-    return {row["agent_id"]: (row["seen"], row["charged"] or ZERO) for row in rows}
+    return {row["agent_id"]: (row["seen"], row["charged"] or NOTHING) for row in rows}
 
 
 # --- Hosting and credits ------------------------------------------------------------------------
@@ -184,6 +183,6 @@ def _credits(ids: Collection[UUID], month: Month) -> dict[UUID, list[invoicing.C
     )
     left: dict[UUID, list[invoicing.Credit]] = defaultdict(list)
     for credit in granted:
-        rest = credit.amount + used.get(credit.pk, ZERO) - back.get(credit.pk, ZERO)
+        rest = credit.amount + used.get(credit.pk, NOTHING) - back.get(credit.pk, NOTHING)
         left[credit.workspace_id].append(invoicing.Credit(id=credit.pk, reason=credit.reason, left=rest))
     return left

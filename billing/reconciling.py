@@ -11,7 +11,7 @@ from django.db.models import Sum
 from agents.models import Agent, Workspace
 from agents.plans import Terms, month_terms
 from billing import closing, evidence, invoicing, rating, services
-from billing.invoicing import Kind
+from billing.invoicing import NOTHING, Kind
 from billing.models import CreditNote, Invoice, InvoiceLine, NumberCounter, Status
 from billing.numbers import CREDIT_NOTE, INVOICE
 from metering.periods import Month
@@ -45,7 +45,7 @@ def check_invoice(invoice: Invoice) -> list[Difference]:
     lines = list(invoice.lines.all())
     tax = invoicing.tax(invoice.subtotal, rate=invoice.tax_rate)
     said = [
-        ("sum of its lines", invoice.subtotal, sum((line.amount for line in lines), Decimal("0.00"))),
+        ("sum of its lines", invoice.subtotal, sum((line.amount for line in lines), NOTHING)),
         ("tax", invoice.tax, tax),
         ("total", invoice.total, invoice.subtotal + invoice.tax),
     ]
@@ -74,7 +74,7 @@ def without_records(invoice: Invoice) -> datetime | None:
 def _check_credit_notes(invoice: Invoice) -> Iterator[Difference]:
     """Compare what took the invoice back with its lines, and with what there was to take back."""
     for note in invoice.credit_notes.all():
-        lines = sum((part.amount for part in note.lines.all()), Decimal("0.00"))
+        lines = sum((part.amount for part in note.lines.all()), NOTHING)
         said = [("sum of its lines", note.subtotal, lines), ("total", note.total, note.subtotal + note.tax)]
         yield from _compare(str(note), said)
     if invoice.credited > invoice.total:

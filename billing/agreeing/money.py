@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, Sum
@@ -13,10 +13,9 @@ from django.utils.translation import gettext as _
 
 from billing.agreeing.steps import USD, Difference, Figure, Item, Place, Step, difference, found
 from billing.collected import Collected, collected
+from billing.invoicing import NOTHING
 from billing.models import Invoice, InvoiceLine, Status
 from metering.periods import Month
-
-NOTHING: Final = Decimal("0.00")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
