@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Max, Min, Q, Sum
+from django.db.models import Max, Min, Q, QuerySet, Sum
 
 from agents.models import Agent, Workspace
 from billing import evidence, invoicing
@@ -80,22 +80,23 @@ def rate(workspaces: Sequence[Workspace], month: Month, *, provisional: bool = F
 def _agent_months(
     ids: Collection[UUID], month: Month, *, before: int | None
 ) -> tuple[dict[UUID, list[AgentMonth]], Behind]:
-    on_a_plan = Q(stays__ends_at=None) | Q(stays__ends_at__gt=month.start)
-    agents = list(
-        Agent.objects.filter(on_a_plan, workspace_id__in=ids, stays__starts_at__lt=month.end)
-        .distinct()
-        .order_by("created_at", "pk")
-        .prefetch_related("stays")
-    )
+    agents = list(on_plans(month).filter(workspace_id__in=ids).order_by("created_at", "pk"))
     found = evidence.gather([agent.pk for agent in agents], month=month, before=before)
     months: dict[UUID, list[AgentMonth]] = defaultdict(list)
     for agent in agents:
-        if each := _month_of(agent, month, tokens=found.get(agent.pk, evidence.NONE).tokens):
+        if each := month_of(agent, month, tokens=found.get(agent.pk, evidence.NONE).tokens):
             months[agent.workspace_id].append(each)
     return months, {(agent_id, str(month)): each for agent_id, each in found.items()}
 
 
-def _month_of(agent: Agent, month: Month, *, tokens: int) -> AgentMonth | None:
+def on_plans(month: Month) -> QuerySet[Agent]:
+    """Return the agents that were on a plan in the month, their ``stays`` prefetched."""
+    on_a_plan = Q(stays__ends_at=None) | Q(stays__ends_at__gt=month.start)
+    return Agent.objects.filter(on_a_plan, stays__starts_at__lt=month.end).distinct().prefetch_related("stays")
+
+
+def month_of(agent: Agent, month: Month, *, tokens: int) -> AgentMonth | None:
+    """Return the month of an agent that used so many tokens on its plan; None where it was on none."""
     return agent_month(agent_id=agent.pk, name=agent.name, history=agent.history(), month=month.start, tokens=tokens)
 
 
@@ -111,7 +112,7 @@ def _late_months(ids: Collection[UUID], month: Month, *, before: int) -> tuple[d
         behind |= {(agent_id, str(earlier)): each for agent_id, each in found.items()}
         invoiced = _invoiced(agent_ids, earlier)
         for agent in Agent.objects.filter(pk__in=agent_ids).order_by("created_at", "pk").prefetch_related("stays"):
-            now = _month_of(agent, earlier, tokens=found[agent.pk].tokens) if agent.pk in found else None
+            now = month_of(agent, earlier, tokens=found[agent.pk].tokens) if agent.pk in found else None
             if now and agent.pk in invoiced:
                 tokens, amount = invoiced[agent.pk]
                 late[agent.workspace_id].append(

@@ -11,11 +11,11 @@ from django.db.models.functions import TruncMonth
 
 from agents.models import Agent, PlanStay, Workspace
 from agents.plans import plan
-from billing import earnings, invoicing
+from billing import earnings
 from billing.earnings import Earning
 from billing.invoicing import NOTHING, Kind
 from billing.models import Invoice, InvoiceLine
-from billing.rating import hosting_of
+from billing.rating import hosting_of, month_of, on_plans
 from billing.revenue import share
 from metering import reading
 from metering.periods import Month
@@ -119,20 +119,12 @@ def earned(month: Month) -> list[Earning]:
         metering.store.StoreUnavailable: when the meter is away.
     """
     used = reading.plan_usage(month)
-    on_a_plan = Q(stays__ends_at=None) | Q(stays__ends_at__gt=month.start)
-    agents = (
-        Agent.objects.filter(on_a_plan, stays__starts_at__lt=month.end)
-        .distinct()
-        .select_related("workspace")
-        .prefetch_related("stays")
-    )
+    agents = on_plans(month).select_related("workspace")
     return [each for agent in agents if (each := _earning(agent, month, used.get(agent.pk, Totals())))]
 
 
 def _earning(agent: Agent, month: Month, used: Totals) -> Earning | None:
-    its_month = invoicing.agent_month(
-        agent_id=agent.pk, name=agent.name, history=agent.history(), month=month.start, tokens=used.tokens
-    )
+    its_month = month_of(agent, month, tokens=used.tokens)
     if its_month is None:
         return None
     return Earning(
