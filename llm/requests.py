@@ -72,6 +72,8 @@ _read_chat: Final = msgspec.json.Decoder(_ChatFields).decode
 _read_messages: Final = msgspec.json.Decoder(_MessagesFields).decode
 _read_responses: Final = msgspec.json.Decoder(_ResponsesFields).decode
 _read_embeddings: Final = msgspec.json.Decoder(_EmbeddingsFields).decode
+_read_values: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_write: Final = msgspec.json.Encoder().encode
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,10 +194,9 @@ def read_embeddings(call: Call, default_model: str) -> EmbeddingsRequest:
 
 def with_fields(body: bytes, fields: dict[str, Any], *, without: str = "") -> bytes:
     """Return a JSON object with ``fields`` set and one left out; every other value keeps its bytes."""
-    raw = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    raw = _read_values(body)
     raw.pop(without, None)
-    raw.update({name: msgspec.Raw(msgspec.json.encode(value)) for name, value in fields.items()})
-    return msgspec.json.encode(raw)
+    return _write({**raw, **fields})
 
 
 def read_fields(decode: Callable[[bytes], Fields], body: bytes) -> Fields:
