@@ -1,25 +1,17 @@
 """Alerts through the management API."""
 
-from datetime import UTC, datetime
-
 import pytest
-import time_machine
 
 from agents.models import AuditEntry
 from metering.models import Alert
 from tests.agents.program import Program, program_of
 from tests.metering.alerting import set_up
+from tests.metering.conftest import NOW
 from tests.metering.records import record, store
 from tests.metering.test_alert_webhooks import receiver
 from tests.metering.test_alerts import look
 
-NOW = datetime(2026, 2, 16, 12, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def _in_february():
-    with time_machine.travel(NOW, tick=False):
-        yield
+pytestmark = pytest.mark.usefixtures("february")
 
 
 @pytest.fixture

@@ -1,38 +1,21 @@
 """The pages of alerts, as their owners and as strangers meet them."""
 
-from datetime import UTC, datetime
-
 import pytest
-import time_machine
 from django.core import mail
 from django.utils import translation
 
 from agents import services as agents
-from agents import subscriptions
-from agents.models import Agent, AuditEntry, Member, Role, User
+from agents.models import AuditEntry, Member, Role, User
 from metering.models import Alert, Delivery
 from tests.agents.test_agent_pages import page
 from tests.conftest import PASSWORD, Person
 from tests.metering.alerting import set_up, set_up_signed
+from tests.metering.conftest import NOW
 from tests.metering.records import record, store
 from tests.metering.test_alert_webhooks import deliver, reached, receiver
 from tests.metering.test_alerts import look
 
-NOW = datetime(2026, 2, 16, 12, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def _in_february():
-    with time_machine.travel(NOW, tick=False):
-        yield
-
-
-@pytest.fixture
-def helpdesk(elena) -> Agent:
-    """Elena's agent, on Starter."""
-    agent = agents.create_agent(workspace=elena.workspace, name="Helpdesk", template="support-email", by=elena.user)
-    subscriptions.choose_plan(agent=agent, tier="economy", by=elena.user, at=NOW)
-    return agent
+pytestmark = pytest.mark.usefixtures("february")
 
 
 @pytest.fixture

@@ -22,19 +22,15 @@ from metering.alerting import posting, sending, services, watching
 from metering.alerts import ATTEMPTS_AT_MOST, Seen, facts
 from metering.models import Alert, Delivery
 from tests.metering.alerting import set_up, set_up_signed, wish
+from tests.metering.conftest import NOW
 from tests.metering.records import record, store
 from tests.metering.test_alerts import look, rule
 from tests.process import ROOT
 
-NOW = datetime(2026, 2, 16, 12, tzinfo=UTC)
+pytestmark = pytest.mark.usefixtures("february")
+
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
-
-
-@pytest.fixture(autouse=True)
-def _in_february():
-    with time_machine.travel(NOW, tick=False):
-        yield
 
 
 class Receiver(ThreadingHTTPServer):

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-import time_machine
 from django.core import mail
 from django.core.exceptions import ValidationError
 from django.core.mail.backends.locmem import EmailBackend
@@ -23,25 +22,13 @@ from metering.alerts import Rule, Seen
 from metering.models import Alert, Delivery, Occasion
 from tests.agents.test_agent_pages import page
 from tests.metering.alerting import set_up, wish
+from tests.metering.conftest import NOW
 from tests.metering.records import record, store
 from tests.metering.test_notices import TECHNICAL
 
-NOW = datetime(2026, 2, 16, 12, tzinfo=UTC)
+pytestmark = pytest.mark.usefixtures("february")
+
 MILLION = 1_000_000
-
-
-@pytest.fixture(autouse=True)
-def _in_february():
-    with time_machine.travel(NOW, tick=False):
-        yield
-
-
-@pytest.fixture
-def helpdesk(elena) -> Agent:
-    """Elena's agent, on Starter: two million tokens."""
-    agent = agents.create_agent(workspace=elena.workspace, name="Helpdesk", template="support-email", by=elena.user)
-    subscriptions.choose_plan(agent=agent, tier="economy", by=elena.user, at=NOW)
-    return agent
 
 
 def on_plan(agent: Agent, tokens: int, **fields) -> None:

@@ -20,26 +20,14 @@ from metering.models import Notice
 from metering.thresholds import Thresholds
 from tests.agents.test_agent_pages import page
 from tests.llm.gateway import TOKEN, on_plan
+from tests.metering.conftest import NOW
 from tests.metering.records import record, store
 
-NOW = datetime(2026, 2, 16, 12, tzinfo=UTC)
+pytestmark = pytest.mark.usefixtures("february")
+
 MILLION = 1_000_000
 # What no owner on a plan should have to read.
 TECHNICAL = ("token", "model", "provider", "API", "LLM", "request")
-
-
-@pytest.fixture(autouse=True)
-def _in_february():
-    with time_machine.travel(NOW, tick=False):
-        yield
-
-
-@pytest.fixture
-def helpdesk(elena) -> Agent:
-    """Elena's agent, on Starter: two million tokens, and $5 beyond them are 2.5 million more."""
-    agent = services.create_agent(workspace=elena.workspace, name="Helpdesk", template="support-email", by=elena.user)
-    subscriptions.choose_plan(agent=agent, tier="economy", by=elena.user, at=NOW)
-    return agent
 
 
 def used(agent: Agent, tokens: int, *, refused: bool = False, at: datetime = NOW) -> None:
