@@ -6,11 +6,11 @@ its weekdays. How far days have strayed from their weekday's mean tells how far 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from statistics import fmean
 from typing import Final
 
-from metering.periods import Month
+from metering.periods import Month, midnight
 
 LEAST: Final = 14  # days: less is no pattern yet
 RANGE: Final = 1.2816  # standard deviations: the month ends within the range four times out of five
@@ -48,7 +48,7 @@ def forecast(days: Mapping[date, int], *, now: datetime) -> Forecast | None:
     strays = [days.get(day, 0) - means[day.weekday()] for day in past]
     variance = sum(stray * stray for stray in strays) / (len(past) - 7)
     # What is left of today, and the days after it.
-    left = 1 - (now - datetime.combine(today, time(), UTC)) / DAY
+    left = 1 - (now - midnight(today)) / DAY
     after = [today + DAY * number for number in range(1, (month.end.date() - today).days)]
     coming = means[today.weekday()] * left + sum(means[day.weekday()] for day in after)
     weight = len(after) + left

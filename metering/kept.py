@@ -1,10 +1,11 @@
 """Whose records are no longer kept. What they came to stays in the roll-ups, which can't be made again from then on."""
 
 from collections.abc import Collection
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime
 from uuid import UUID
 
 from metering.models import KeptSince
+from metering.periods import midnight
 
 
 def kept_since(workspace_id: UUID) -> datetime | None:
@@ -19,7 +20,7 @@ def kept_since_of(workspace_ids: Collection[UUID]) -> dict[UUID, datetime]:
 
 def gone(day: date, *, of: Collection[UUID] | None = None) -> set[UUID]:
     """Return the workspaces, or those ``of`` some, whose records of a day (UTC) aren't kept any more."""
-    later = KeptSince.objects.filter(since__gt=datetime.combine(day, time(), UTC))
+    later = KeptSince.objects.filter(since__gt=midnight(day))
     if of is not None:
         later = later.filter(pk__in=of)
     return set(later.values_list("pk", flat=True))

@@ -5,7 +5,7 @@ Source: llm-strategy, "Pricing Tiers", whose margins are for 500K input and 200K
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from itertools import combinations, pairwise
@@ -13,6 +13,7 @@ from typing import Final
 
 from agents.plans import MILLION, Plan, plans
 from metering import pricing
+from metering.periods import midnight
 from metering.pricing import Rate
 from metering.usage import Usage
 
@@ -61,7 +62,7 @@ class TierMargins:
 
 def margin(plan: Plan, way: Way, *, on: date) -> Margin:
     """Return what ``plan`` leaves over one route at the rates of a day (UTC)."""
-    rate = pricing.rate(way.provider, way.model, at=datetime.combine(on, time(), UTC))
+    rate = pricing.rate(way.provider, way.model, at=midnight(on))
     if rate is None:
         return Margin(way=way, rate=None, cost=None, percent=None)
     cost = rate.cost_input(EXAMPLE) + rate.cost_output(EXAMPLE)

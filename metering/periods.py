@@ -1,9 +1,14 @@
-"""Months: calendar, UTC, half-open. Plain arithmetic."""
+"""Months and days: calendar, UTC, half-open. Plain arithmetic."""
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from typing import Self
+
+
+def midnight(day: date) -> datetime:
+    """Return the first instant of a day, in UTC."""
+    return datetime.combine(day, time(), UTC)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -8,7 +8,7 @@ moves the watermark. Roll-ups hold the records stored before it and no other, wh
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from django.db.models import F, Q, QuerySet, Sum
 from metering import kept
 from metering.batches import batches
 from metering.models import DailyUsage, HourlyLatency, HourlyUsage, KeptSince, MonthlyUsage, Watermark
-from metering.periods import Month
+from metering.periods import Month, midnight
 from metering.store import get_store, json_rows
 from metering.store.base import Hours
 from metering.totals import BYOKEY, LARGEST, OK, Slice, Totals
@@ -95,8 +95,7 @@ def by_day(hours: Hours) -> dict[date, dict[datetime, Collection[UUID]]]:
 
 def of_day(day: date) -> Q:
     """Return the condition that an hour is of a day."""
-    midnight = datetime.combine(day, time(), UTC)
-    return Q(hour__gte=midnight, hour__lt=midnight + DAY)
+    return Q(hour__gte=midnight(day), hour__lt=midnight(day) + DAY)
 
 
 # --- making them ---------------------------------------------------------------------------------

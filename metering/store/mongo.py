@@ -5,7 +5,7 @@ with the same batch stores the rest. Indexes are made by the first batch that a 
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import BulkWriteError
 
 from metering.models import UsageRecord
-from metering.periods import Month
+from metering.periods import Month, midnight
 from metering.store import cursors, mongo_client, mongo_documents, mongo_sums
 from metering.store.base import AgentSum, AgentUsage, Counted, Hours, OfSession, Page
 from metering.store.json_lines import read as read_lines
@@ -278,8 +278,7 @@ def during(month: Month) -> Document:
 
 
 def _of_day(day: date) -> Document:
-    midnight = datetime.combine(day, time(), UTC)
-    return {"$gte": midnight, "$lt": midnight + DAY}
+    return {"$gte": midnight(day), "$lt": midnight(day) + DAY}
 
 
 def _older(moment: datetime, record_id: UUID) -> Document:

@@ -6,7 +6,7 @@ process next to nothing a record.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from typing import Any, Final
@@ -18,7 +18,7 @@ from django.db.models import Count, Max, Min, Q, Sum
 from django.db.models.functions import Coalesce, TruncMonth
 
 from metering.models import UsageRecord
-from metering.periods import Month
+from metering.periods import Month, midnight
 from metering.store import cursors, json_lines, json_rows, sql_months, sql_sums
 from metering.store.base import AgentSum, AgentUsage, BadRecord, Counted, Hours, OfSession, Page, StoreUnavailable
 from metering.totals import BYOKEY, OK, Latency, Slice, Totals
@@ -237,11 +237,6 @@ class SqlStore:
             .distinct()
         )
         return {(workspace_id, agent_id, Month.of(month)) for workspace_id, agent_id, month in rows}
-
-
-def midnight(day: date) -> datetime:
-    """Return the first instant of a day, in UTC."""
-    return datetime.combine(day, time(), UTC)
 
 
 def _of_agent(agent_id: UUID, parts: list[dict[str, Any]]) -> AgentUsage:
