@@ -14,6 +14,7 @@ from billing import closing, evidence, invoicing, rating, services
 from billing.invoicing import NOTHING, Kind
 from billing.models import CreditNote, Invoice, InvoiceLine, NumberCounter, Status
 from billing.numbers import CREDIT_NOTE, INVOICE
+from metering.kept import kept_since_of
 from metering.periods import Month
 
 
@@ -51,24 +52,28 @@ def check_invoice(invoice: Invoice) -> list[Difference]:
     ]
     differences = [*_compare(str(invoice), said), *_check_credit_notes(invoice)]
     of_agents = [line for line in lines if line.agent_id]
-    histories = Agent.objects.in_bulk({line.agent_id for line in of_agents})
+    agents = Agent.objects.prefetch_related("stays").in_bulk({_agent(line) for line in of_agents})
     for month in sorted({line.of_month for line in of_agents}):
         mine = [line for line in of_agents if line.of_month == month]
         gone = evidence.gone_since(invoice.workspace_id, month=month)
         found = {} if gone else evidence.gather({_agent(line) for line in mine}, month=month, before=invoice.mark)
         for line in mine:
             behind = None if gone else found.get(_agent(line), evidence.NONE)
-            agent = histories.get(_agent(line))
+            agent = agents.get(_agent(line))
             terms = month_terms(agent.history(), month=month.start) if agent else None
             differences += _check_line(invoice, line, behind, terms)
     return differences
 
 
-def without_records(invoice: Invoice) -> datetime | None:
-    """Return since when records are kept, where those behind a line of the invoice are from before and so are gone."""
-    months = {line.of_month for line in invoice.lines.all() if line.agent_id}
-    found = (evidence.gone_since(invoice.workspace_id, month=month) for month in months)
-    return next((since for since in found if since), None)
+def without_records(found: Sequence[Invoice]) -> list[datetime]:
+    """Return since when records are kept, of each invoice with a line whose records are from before and so are gone."""
+    kept = kept_since_of([invoice.workspace_id for invoice in found])
+    return [
+        since
+        for invoice in found
+        if (since := kept.get(invoice.workspace_id))
+        and any(line.agent_id and line.of_month.start < since for line in invoice.lines.all())
+    ]
 
 
 def _check_credit_notes(invoice: Invoice) -> Iterator[Difference]:

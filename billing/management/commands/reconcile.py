@@ -26,7 +26,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         of = options["month"]
         found = reconciling.invoices(of)
-        gone = [since for since in map(reconciling.without_records, found) if since]
+        gone = reconciling.without_records(found)
         steps = progress(found, total=len(found), on=sys.stderr)
         differences = [each for invoice in steps for each in reconciling.check_invoice(invoice)]
         years = {each.finalized_at.year for each in found if each.finalized_at}
