@@ -13,7 +13,6 @@ from uuid import UUID
 
 import structlog
 from django.core.exceptions import ValidationError
-from django.db import transaction
 from django.db.models import F, Q
 from django.utils import translation
 from django.utils.translation import gettext as _
@@ -23,6 +22,7 @@ from billing import services
 from billing.gateways import gateway as configured
 from billing.gateways import orders
 from billing.gateways.base import Away, Declined, Gateway, GatewayError, Method, Standing, State
+from billing.gateways.local import STATES
 from billing.models import Invoice, Status
 from billing.payments import PaymentAccount, SentCreditNote, SentInvoice
 
@@ -256,20 +256,12 @@ def _trouble(sent: SentInvoice, error: GatewayError | ValidationError) -> None:
 # --- What is to be settled ----------------------------------------------------------------------
 
 
-AGREEING: Final = {
-    Status.FINALIZED: State.OPEN,
-    Status.PAID: State.PAID,
-    Status.VOID: State.VOID,
-    Status.UNCOLLECTIBLE: State.UNCOLLECTIBLE,
-}
-
-
 def unsettled(*, at: datetime, look_again: timedelta) -> list[UUID]:
     """Return the invoices that the gateway doesn't have as they are here, and open ones not looked at for so long."""
     there = Q(sent__stripe_id__isnull=False)
     never = Q(status=Status.FINALIZED) & (Q(sent=None) | Q(sent__stripe_id=None))
     agrees = Q(pk__in=[])
-    for here, state in AGREEING.items():
+    for here, state in STATES.items():
         agrees |= Q(status=here, sent__state=state)
     old = Q(sent__state=State.OPEN, sent__looked_at__lte=at - look_again)
     uncredited = Q(credit_notes__isnull=False, credit_notes__sent=None) & ~Q(sent__state=State.VOID)
@@ -298,8 +290,7 @@ def registered(workspace: Workspace, gateway: Gateway) -> PaymentAccount:
     Raises:
         GatewayError: where the gateway couldn't be asked.
     """
-    PaymentAccount.objects.get_or_create(workspace=workspace)
-    account = account_of(workspace)
+    account, _made = PaymentAccount.objects.get_or_create(workspace=workspace)
     owner = Member.objects.filter(workspace=workspace, role=Role.OWNER).order_by("created_at", "pk").first()
     payer = orders.payer(services.profile_of(workspace), email=owner.user.email if owner else "")
     account.customer_id = gateway.register(payer, known_as=account.customer_id)
@@ -317,7 +308,6 @@ def refresh_method(workspace: Workspace, *, gateway: Gateway | None = None) -> P
     if account.customer_id is None:
         return account
     method = (gateway or configured()).method(account.customer_id) or Method(id="", words="")
-    with transaction.atomic():
-        PaymentAccount.objects.filter(pk=workspace.pk).update(method_id=method.id, method=method.words)
-    account.refresh_from_db()
+    account.method_id, account.method = method.id, method.words
+    account.save(update_fields=["method_id", "method"])
     return account
