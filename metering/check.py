@@ -18,11 +18,9 @@ from metering.record import picodollars, utc_text
 from metering.store import get_store
 from metering.totals import OK, Latency, Slice, Totals
 
-T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
 BATCH: Final = 1_000  # records compared at once
-READS: Final = 5  # attempts, while the roll-ups change under the reader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,19 +44,9 @@ def checked(directory: Path) -> Iterator[Difference | None]:
     yield _journal(directory)
     days = rollups.record_days()
     for day in days:
-        yield _steady(partial(_day, day))
+        yield rollups.steadily(partial(_day, day))
     for month in sorted({Month(day.year, day.month) for day in days}):
-        yield _steady(partial(_month, month))
-
-
-def _steady(look: Callable[[], T]) -> T:
-    """Return what ``look`` finds, looking again where the roll-ups change meanwhile."""
-    for _attempt in range(READS):
-        version = rollups.watermark().version
-        found = look()
-        if rollups.watermark().version == version:
-            break
-    return found
+        yield rollups.steadily(partial(_month, month))
 
 
 # --- the journal ---------------------------------------------------------------------------------
@@ -104,8 +92,8 @@ def _as_written(value: Any, name: str) -> Any:
 # --- the roll-ups --------------------------------------------------------------------------------
 
 
-def _day(day: date) -> Difference | None:
-    store, of_day, before = get_store(), rollups.of_day(day), rollups.watermark().stored
+def _day(day: date, before: int) -> Difference | None:
+    store, of_day = get_store(), rollups.of_day(day)
     rows, gone = list(HourlyUsage.objects.filter(of_day)), kept.gone(day)
     # Of these the records were deleted: that the roll-ups go together is all there is to see.
     settled = {row.agent_id for row in rows if row.workspace_id in gone}
@@ -137,7 +125,7 @@ def _day(day: date) -> Difference | None:
     )
 
 
-def _month(month: Month) -> Difference | None:
+def _month(month: Month, _before: int) -> Difference | None:
     first = month.start.date()
     days = list(DailyUsage.objects.filter(day__gte=first, day__lt=month.end.date()))
     months = list(MonthlyUsage.objects.filter(month=first))

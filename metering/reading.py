@@ -16,7 +16,7 @@ from django.db.models import Min, Sum
 
 from metering.models import DailyUsage, HourlyLatency, MonthlyUsage
 from metering.periods import Month
-from metering.rollups import watermark
+from metering.rollups import steadily
 from metering.store import get_store
 from metering.store.base import AgentUsage, StoreUnavailable
 from metering.totals import BYOKEY, Modes, Slice, Totals
@@ -24,7 +24,6 @@ from metering.totals import BYOKEY, Modes, Slice, Totals
 T = TypeVar("T")
 
 AGENTS_AT_ONCE: Final = 1_000  # in one statement
-READS: Final = 5  # attempts, while the roll-ups change under the reader
 
 Parts = dict[tuple[date, Slice], Totals]
 
@@ -148,16 +147,11 @@ def agent_month(*, workspace_id: UUID, agent_id: UUID, month: Month) -> tuple[Pa
 
 
 def _whole(look: Callable[[int], T]) -> T:
-    """Return what ``look`` sees, given the watermark; it looks again where the roll-ups change meanwhile."""
+    """Return what ``look`` sees, given how far the roll-ups are."""
     try:
-        for _attempt in range(READS):
-            reached = watermark()
-            seen = look(reached.stored)
-            if watermark().version == reached.version:
-                break
+        return steadily(look)
     except Error as error:
         raise StoreUnavailable(type(error).__name__) from None
-    return seen
 
 
 @dataclass(slots=True)

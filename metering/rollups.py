@@ -6,10 +6,10 @@ moves the watermark. Roll-ups hold the records stored before it and no other, wh
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from django.conf import settings
@@ -24,8 +24,11 @@ from metering.store import get_store, json_rows
 from metering.store.base import Hours
 from metering.totals import BYOKEY, LARGEST, OK, Slice, Totals
 
+T = TypeVar("T")
+
 AT_ONCE: Final = 1_000  # agents in one statement
 DAY: Final = timedelta(days=1)
+READS: Final = 5  # attempts, while the roll-ups change under the reader
 
 
 def roll_up() -> int:
@@ -83,6 +86,16 @@ def record_days() -> list[date]:
 def watermark() -> Watermark:
     """Return how far the roll-ups are."""
     return Watermark.objects.filter(pk=1).first() or Watermark()
+
+
+def steadily(look: Callable[[int], T]) -> T:
+    """Return what ``look`` sees, given how far the roll-ups are; it looks again where they change meanwhile."""
+    for _attempt in range(READS):
+        reached = watermark()
+        seen = look(reached.stored)
+        if watermark().version == reached.version:
+            break
+    return seen
 
 
 def by_day(hours: Hours) -> dict[date, dict[datetime, Collection[UUID]]]:
