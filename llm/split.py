@@ -9,7 +9,6 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-DIGITS: Final = 16  # of a session's digest, hexadecimal
 _WHOLE: Final = 1 << 64
 
 

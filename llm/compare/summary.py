@@ -1,7 +1,7 @@
 """What a comparison comes to: wins, medians and costs of each column. Plain arithmetic."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from statistics import median
 from typing import Final, Protocol
@@ -64,14 +64,7 @@ def summary(answers: Sequence[Answer], *, columns: int) -> list[Sum]:
     ]
     fastest = _least({each.column: each.took_ms for each in sums if _comparable(each, sums)})
     cheapest = _least({each.column: each.cost for each in sums if _comparable(each, sums) and not each.unpriced})
-    return [
-        Sum(
-            **{name: getattr(each, name) for name in Sum.__slots__ if name not in {"fastest", "cheapest"}},
-            fastest=each.column == fastest,
-            cheapest=each.column == cheapest,
-        )
-        for each in sums
-    ]
+    return [replace(each, fastest=each.column == fastest, cheapest=each.column == cheapest) for each in sums]
 
 
 def winner_of(answers: Sequence[Answer]) -> int | None:

@@ -129,11 +129,6 @@ class Difference:
     high: float = 0.0
     sure: float = 0.5
 
-    @property
-    def good(self) -> bool:
-        """Whether it goes in the right direction, as far as is known."""
-        return (self.change < 0) == SCALES[self.metric].amount
-
 
 def compare(metric: Metric, first: Sample, other: Sample, *, misled: float) -> Difference:
     """Return how ``other`` differs from ``first``; ``misled`` is how often it may be wrong to name a difference."""
@@ -157,18 +152,12 @@ def compare(metric: Metric, first: Sample, other: Sample, *, misled: float) -> D
     )
 
 
-def e_value(value: float, variance: float, *, expected: float) -> float:
-    """Return the odds against "no difference": 1/p or more comes, where there is none, at most once in 1/p ever.
-
-    It is the mixture sequential probability ratio test's statistic for a normal mixture with that deviation.
-    """
-    both = variance + expected**2
-    exponent = value**2 * expected**2 / (2 * variance * both)
-    return math.sqrt(variance / both) * math.exp(min(exponent, 700.0))
-
-
 def radius(variance: float, *, expected: float, misled: float) -> float:
-    """Return how far from the estimate the truth may lie, at all looks together: the turned-round e-value."""
+    """Return how far from the estimate the truth may lie, at all looks together.
+
+    It is the e-value turned round: the statistic of the mixture sequential probability ratio test, for a normal
+    mixture with that deviation.
+    """
     both = variance + expected**2
     return math.sqrt(variance * both / expected**2 * (2 * math.log(1 / misled) + math.log(both / variance)))
 

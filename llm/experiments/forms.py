@@ -1,6 +1,6 @@
 """What people type about experiments."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -85,9 +85,6 @@ class Sides:
         self._given = [_of_text(text) for text in given]
         self._saved = {str(key.pk): key for key in agent.workspace.provider_keys.all()}
         self.forms = [SideForm(data, position=position, sides=self) for position in range(ARMS_AT_MOST)]
-
-    def __iter__(self) -> Iterator[SideForm]:
-        return iter(self.forms)
 
     def given(self, position: int) -> dict[str, str]:
         """Return what a side begins with."""

@@ -35,7 +35,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One metric: what is said of each further side. ``tone`` is that of the first of them."""
+    """One metric: what is said of each further side."""
 
     metric: Metric
     name: str
