@@ -58,8 +58,7 @@ class Rule:
 
     def period(self, at: datetime) -> str:
         """Return the month (2026-02) or day (2026-02-16), in UTC, in which ``at`` would be told once."""
-        month = str(Month.of(at))
-        return f"{month}-{at.day:02}" if self.daily else month
+        return period(at, daily=self.daily)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +75,15 @@ class Seen:
     price: Decimal = Decimal()
     requests: int = 0
     failed: int = 0
+
+    def __add__(self, other: "Seen") -> "Seen":
+        return Seen(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
+
+
+def period(at: datetime, *, daily: bool) -> str:
+    """Return the month (2026-02) or day (2026-02-16), in UTC, that ``at`` is in."""
+    month = str(Month.of(at))
+    return f"{month}-{at.day:02}" if daily else month
 
 
 def value(rule: Rule, seen: Seen) -> Decimal | None:

@@ -6,7 +6,7 @@ deliveries with it.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -22,12 +22,12 @@ from metering import alerts
 from metering.alerts import Seen
 from metering.models import Alert, Channel, DailyUsage, Delivery, HourlyUsage, MonthlyUsage, Occasion
 from metering.periods import Month
-from metering.totals import BYOKEY
+from metering.totals import BYOKEY, LEFT, OK
 
 AT_ONCE: Final = 500  # alerts
 KEPT_FOR: Final = timedelta(days=100)
 # A request whose caller hung up didn't fail; it counts among all.
-NOT_FAILED: Final = ("ok", "client_closed")
+NOT_FAILED: Final = (OK, LEFT)
 
 
 def watch(*, at: datetime) -> int:
@@ -69,13 +69,10 @@ def delivery_of(occasion: Occasion, channel: str, *, alert: Alert) -> Delivery:
 
 def _quiet(at: datetime) -> QuerySet[Alert]:
     """Return the alerts that may have something to tell: neither paused, nor told in this month or day."""
-    monthly, daily = f"{Month.of(at)}", f"{Month.of(at)}-{at.day:02}"
     told = Occasion.objects.filter(alert=OuterRef("pk"), mark=OuterRef("mark"))
-    watched = Alert.objects.filter(paused_at=None)
+    this_month, today = (told.filter(period=alerts.period(at, daily=daily)) for daily in (False, True))
     errors = Q(metric=alerts.ERROR_RATE)
-    return watched.filter(
-        Q(~errors, ~Exists(told.filter(period=monthly))) | Q(errors, ~Exists(told.filter(period=daily)))
-    )
+    return Alert.objects.filter(Q(~errors, ~Exists(this_month)) | Q(errors, ~Exists(today)), paused_at=None)
 
 
 def _batches(rows: QuerySet[Alert]) -> Iterator[list[Alert]]:
@@ -122,7 +119,7 @@ class _Agents:
 
     def together(self, alert: Alert, seen: dict[UUID, Seen]) -> Seen:
         """Return what there is to see of all of them."""
-        return _added(seen[agent_id] for agent_id in self.of(alert) if agent_id in seen)
+        return sum((seen[agent_id] for agent_id in self.of(alert) if agent_id in seen), Seen())
 
 
 def _agents(some: Sequence[Alert]) -> _Agents:
@@ -185,11 +182,3 @@ def _requests(agent_ids: Iterable[UUID], *, since: datetime) -> Any:
 
 def _counted(row: dict[str, Any]) -> Seen:
     return Seen(requests=int(row["all"]), failed=int(row["failed"]))
-
-
-def _added(parts: Iterable[Seen]) -> Seen:
-    whole = Seen()
-    for part in parts:
-        sums = {name: getattr(whole, name) + getattr(part, name) for name in Seen.__slots__}
-        whole = replace(whole, **sums)
-    return whole
