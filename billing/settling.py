@@ -105,11 +105,10 @@ def _bring_together(sent: SentInvoice, gateway: Gateway, *, at: datetime) -> Non
     if sent.state == State.DRAFT and not _issued(sent, gateway, at=at):
         return
     _learn(sent, gateway, at=at)
-    _waived(sent, gateway, at=at)
-    _mirror_notes(sent, gateway, at=at)
-    _mirror_status(sent, gateway, at=at)
-    _collect(sent, gateway, at=at)
-    _learn(sent, gateway, at=at)
+    # All of these, whatever the others did.
+    moved = [each(sent, gateway, at=at) for each in (_waived, _mirror_notes, _mirror_status, _collect)]
+    if any(moved):
+        _learn(sent, gateway, at=at)
     _compare(sent)
 
 
@@ -162,8 +161,8 @@ def _learn(sent: SentInvoice, gateway: Gateway, *, at: datetime) -> None:
         raise GatewayError("; ".join(error.messages)) from error
 
 
-def _mirror_notes(sent: SentInvoice, gateway: Gateway, *, at: datetime) -> None:
-    """Write there the credit notes that were written here."""
+def _mirror_notes(sent: SentInvoice, gateway: Gateway, *, at: datetime) -> bool:
+    """Write there the credit notes that were written here; tell whether there were any."""
     missing = list(sent.invoice.credit_notes.filter(sent=None)) if sent.state != State.VOID else []
     assert sent.stripe_id  # noqa: S101
     for written in missing:
@@ -171,10 +170,11 @@ def _mirror_notes(sent: SentInvoice, gateway: Gateway, *, at: datetime) -> None:
         SentCreditNote.objects.get_or_create(note=written, defaults={"stripe_id": stripe_id})
     if missing:
         _keep(sent, gateway.look(sent.stripe_id), at=at)
+    return bool(missing)
 
 
-def _mirror_status(sent: SentInvoice, gateway: Gateway, *, at: datetime) -> None:
-    """Do there what was done here: paid by hand, taken back, given up."""
+def _mirror_status(sent: SentInvoice, gateway: Gateway, *, at: datetime) -> bool:
+    """Do there what was done here: paid by hand, taken back, given up; tell whether there was anything to do."""
     assert sent.stripe_id  # noqa: S101
     here, unpaid = sent.invoice.status, sent.state in {State.OPEN, State.UNCOLLECTIBLE}
     if here == Status.PAID and unpaid:
@@ -184,6 +184,9 @@ def _mirror_status(sent: SentInvoice, gateway: Gateway, *, at: datetime) -> None
         _keep(sent, gateway.void(sent.stripe_id), at=at)
     elif here == Status.UNCOLLECTIBLE and sent.state == State.OPEN:
         _keep(sent, gateway.give_up(sent.stripe_id), at=at)
+    else:
+        return False
+    return True
 
 
 def _compare(sent: SentInvoice) -> None:
@@ -191,10 +194,10 @@ def _compare(sent: SentInvoice) -> None:
         raise GatewayError(f"${sent.due} is due there, and ${sent.invoice.due} here")
 
 
-def _collect(sent: SentInvoice, gateway: Gateway, *, at: datetime) -> None:
-    """Charge it for the first time where its customer has a method for that, or else have it sent."""
+def _collect(sent: SentInvoice, gateway: Gateway, *, at: datetime) -> bool:
+    """Charge it for the first time where its customer has a method for that, or else have it sent; tell whether so."""
     if sent.state != State.OPEN or sent.collected_at or not gateway.collects:
-        return
+        return False
     assert sent.stripe_id  # noqa: S101
     if not sent.automatic:
         gateway.send(sent.stripe_id)
@@ -205,6 +208,7 @@ def _collect(sent: SentInvoice, gateway: Gateway, *, at: datetime) -> None:
             log.info("payment_declined", invoice=str(sent.invoice))
     sent.collected_at = at
     sent.save(update_fields=["collected_at"])
+    return True
 
 
 def _charge(sent: SentInvoice, gateway: Gateway) -> None:

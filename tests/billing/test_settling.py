@@ -346,6 +346,14 @@ def test_the_timetable_finds_what_is_not_the_same_here_and_there(elena, fake, ga
     assert unsettled(TWO_DAYS) == []
 
 
+def test_looking_again_at_an_open_invoice_is_one_call(elena, fake, gateway):
+    invoice = issued(elena)
+    settle(invoice, gateway)
+    fake.calls.clear()
+    settle(invoice, gateway, at=SOON)
+    assert fake.calls == ["GET /v1/invoices/{}"]
+
+
 def test_three_hundred_agents_fit_into_what_stripe_takes(maya, fake, gateway):
     came_early(maya)
     bots = Agent.objects.bulk_create([Agent(workspace=maya.workspace, name=f"Bot {number}") for number in range(300)])
