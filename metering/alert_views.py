@@ -22,11 +22,12 @@ from metering.models import Alert, Channel, Delivery
 def alerts(request: HttpRequest) -> HttpResponse:
     """List the workspace's alerts, how they stand, and the last deliveries."""
     workspace = member_of(request).workspace
+    agents = workspace.agents.living().prefetch_related("stays")
     context = {
         "lines": listing.lines(listing.alerts_of(workspace.pk), at=timezone.now()),
         "log": listing.log(workspace_id=workspace.pk),
-        "on_plan": any(agent.tier for agent in workspace.agents.living().prefetch_related("stays")),
-        "has_agents": workspace.agents.living().exists(),
+        "on_plan": any(agent.tier for agent in agents),
+        "has_agents": bool(agents),
     }
     return render(request, "metering/alerts/list.html", context)
 

@@ -1,6 +1,6 @@
 """What people type about alerts."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -76,14 +76,14 @@ class AlertForm(forms.Form):
     )
 
     def __init__(self, data: Any = None, *, workspace: Workspace, alert: Alert | None = None) -> None:
-        super().__init__(data, initial=_initial(alert) if alert else _first_wish(workspace))
-        self.workspace, self.alert = workspace, alert
         agents = list(workspace.agents.living().order_by("name").prefetch_related("stays"))
+        super().__init__(data, initial=_initial(alert) if alert else _first_wish(agents))
+        self.workspace, self.alert = workspace, alert
         choices = [(ALL_AGENTS, _("All agents together")), *((str(each.pk), each.name) for each in agents)]
         if alert and alert.agent_id and alert.agent_id not in {each.pk for each in agents}:
             choices.append((str(alert.agent_id), _("(deleted)")))
         self._choose("agent_id", choices)
-        kept = next((name for name, pair in WATCHED.items() if alert and pair == (alert.metric, alert.unit)), None)
+        kept = self.initial["watched"] if alert else None
         self._choose("watched", [(name, LABELS[name]) for name in WATCHED if name == kept or _fits(name, agents)])
         self._choose("shape", Shape.choices)
         if alert and alert.webhook_host:
@@ -152,9 +152,8 @@ def _initial(alert: Alert) -> dict[str, Any]:
     }
 
 
-def _first_wish(workspace: Workspace) -> dict[str, Any]:
+def _first_wish(agents: Sequence[Agent]) -> dict[str, Any]:
     """Return what most people want: to hear of 90% of a plan, by e-mail and here."""
-    agents = list(workspace.agents.living().prefetch_related("stays"))
     watched, threshold = (SHARE, Decimal(90)) if _fits(SHARE, agents) else (alerts.COST, Decimal(50))
     only = str(agents[0].pk) if len(agents) == 1 else ALL_AGENTS
     return {
@@ -169,7 +168,7 @@ def _first_wish(workspace: Workspace) -> dict[str, Any]:
     }
 
 
-def _fits(name: str, agents: Iterable[Agent]) -> bool:
+def _fits(name: str, agents: Sequence[Agent]) -> bool:
     """Tell whether there is anything to watch like this: who is on plans alone has no provider of their own."""
     modes = {agent.tier is not None for agent in agents}
     if name in ON_PLANS:
