@@ -95,12 +95,13 @@ def lines(rows: QuerySet[Alert], *, at: datetime) -> list[Line]:
     return [
         Line(
             alert=alert,
-            title=words.title(alert, names.get(alert.agent_id, ("", True))[0]),
-            gone=alert.agent_id is not None and names.get(alert.agent_id, ("", True))[1],
+            title=words.title(alert, name),
+            gone=gone,
             reached=occasions.get((alert.pk, alert.mark, alert.rule.period(at))),
-            last=last.get(alert.last_id) if alert.last_id else None,
+            last=last.get(alert.last_id),
         )
         for alert in some
+        for name, gone in [names.get(alert.agent_id, ("", alert.agent_id is not None))]
     ]
 
 
