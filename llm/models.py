@@ -298,6 +298,11 @@ class Comparison(models.Model):
     def __str__(self) -> str:
         return str(self.pk)
 
+    @property
+    def unnamed(self) -> bool:
+        """Whether it takes a vote to see a name."""
+        return self.blind and not self.shown
+
 
 class ComparedAnswer(models.Model):
     """One column's answer to one prompt: how long it took (ms), what it used (tokens), what it cost or is worth (USD).

@@ -79,7 +79,7 @@ class Asking:
             return ""
         question = next((each for each in self.questions if each.column == answered.column), None)
         target = question.agent.target if question else None
-        unnamed = target is None or (self.comparison.blind and not self.comparison.shown)
+        unnamed = target is None or self.comparison.unnamed
         with translation.override(self.language):
             return said(answered, managed=unnamed, provider=providers()[target.provider].name if target else "")
 

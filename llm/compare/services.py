@@ -114,4 +114,4 @@ def show_names(comparison: Comparison) -> None:
 
 def hidden(comparison: Comparison, answers: Sequence[ComparedAnswer]) -> bool:
     """Tell whether names are hidden from who looks at these answers to a prompt."""
-    return comparison.blind and not comparison.shown and not summary.voted(answers)
+    return comparison.unnamed and not summary.voted(answers)

@@ -60,13 +60,12 @@ def order(comparison: Comparison, prompt: int) -> list[int]:
 
 def before(comparison: Comparison, number: int, prompt: str) -> Round:
     """Return a round whose answers are still to come."""
-    hidden = comparison.blind and not comparison.shown
     columns = Column.kept(comparison.columns)
     cards = [
-        Card(place=place, letter=LETTERS[place], column=None if hidden else columns[column])
+        Card(place=place, letter=LETTERS[place], column=None if comparison.unnamed else columns[column])
         for place, column in enumerate(order(comparison, number))
     ]
-    return Round(number=number, prompt=prompt, hidden=hidden, cards=cards)
+    return Round(number=number, prompt=prompt, hidden=comparison.unnamed, cards=cards)
 
 
 def after(
@@ -96,27 +95,30 @@ def after(
 def card(comparison: Comparison, answer: ComparedAnswer) -> Card:
     """Return one answer of a round whose others are still to come."""
     place = order(comparison, answer.prompt).index(answer.column)
-    hidden = comparison.blind and not comparison.shown
-    column = None if hidden else Column.kept(comparison.columns)[answer.column]
+    column = None if comparison.unnamed else Column.kept(comparison.columns)[answer.column]
     return Card(place=place, letter=LETTERS[place], column=column, answer=answer)
 
 
 def rounds(comparison: Comparison, answers: Sequence[ComparedAnswer]) -> list[Round]:
-    """Return all rounds of a kept run, the first prompt first."""
-    by_prompt: dict[int, list[ComparedAnswer]] = {}
-    for each in answers:
-        by_prompt.setdefault(each.prompt, []).append(each)
+    """Return all rounds, the first prompt first; the prompts are known of a kept run."""
+    prompts = dict(enumerate(comparison.prompts))
     return [
-        after(comparison, number, by_prompt[number], prompt=comparison.prompts[number])
-        for number in sorted(by_prompt)
-        if number < len(comparison.prompts)
+        after(comparison, number, of_prompt, prompt=prompts.get(number, ""))
+        for number, of_prompt in sorted(summary.by_prompt(answers).items())
     ]
+
+
+def voted(comparison: Comparison, number: int) -> dict[str, Any]:
+    """Return what a prompt's votes, or its end, change on the page: its round, and the summary."""
+    answers = list(comparison.answers.all())
+    round_ = after(comparison, number, [each for each in answers if each.prompt == number])
+    return {"rounds": [round_], **summed(comparison, answers)}
 
 
 def summed(comparison: Comparison, answers: Sequence[ComparedAnswer]) -> dict[str, Any]:
     """Return what a summary shows. ``lines`` is empty while the names are hidden of what is still to be voted on."""
     waiting = 0
-    if comparison.blind and not comparison.shown:
+    if comparison.unnamed:
         waiting = summary.undecided(answers) if answers else comparison.count
     columns = Column.kept(comparison.columns)
     sums = summary.summary(answers, columns=len(columns))

@@ -67,14 +67,8 @@ class _Writer:
 
     async def _last(self) -> bytes:
         """Return the prompt's cards once more, now that it is known what there is to vote on, and the summary."""
-        context = await sync_to_async(self._sums)()
+        context = await sync_to_async(showing.voted)(self._asking.comparison, self._asking.number)
         return self._event("summary", html=self._html("_voted.html", **context))
-
-    def _sums(self) -> dict[str, Any]:
-        comparison, number = self._asking.comparison, self._asking.number
-        answers = list(comparison.answers.all())
-        round_ = showing.after(comparison, number, [each for each in answers if each.prompt == number])
-        return {"round": round_, **showing.summed(comparison, answers)}
 
     async def _keep(self, left: Iterable[Answered]) -> None:
         for answered in list(left):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from statistics import median
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 UP: Final = 1
 DOWN: Final = -1
@@ -27,6 +27,9 @@ class Answer(Protocol):
     cost: Decimal | None
     price_version: str
     thumb: int
+
+
+AnyAnswer = TypeVar("AnyAnswer", bound=Answer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +60,7 @@ class Sum:
 
 def summary(answers: Sequence[Answer], *, columns: int) -> list[Sum]:
     """Return what each column did, in their order, the fastest and the cheapest marked where there is one."""
-    winners = [winner for winner in map(winner_of, _by_prompt(answers)) if winner is not None]
+    winners = [winner for winner in map(winner_of, by_prompt(answers).values()) if winner is not None]
     sums = [
         _sum(column, [each for each in answers if each.column == column], wins=winners.count(column))
         for column in range(columns)
@@ -83,14 +86,15 @@ def voted(answers: Sequence[Answer]) -> bool:
 
 def undecided(answers: Sequence[Answer]) -> int:
     """Return how many prompts still wait for a vote."""
-    return sum(not voted(each) for each in _by_prompt(answers))
+    return sum(not voted(each) for each in by_prompt(answers).values())
 
 
-def _by_prompt(answers: Sequence[Answer]) -> list[list[Answer]]:
-    found: dict[int, list[Answer]] = {}
+def by_prompt(answers: Iterable[AnyAnswer]) -> dict[int, list[AnyAnswer]]:
+    """Return the answers to each prompt, by its number."""
+    found: dict[int, list[AnyAnswer]] = {}
     for each in answers:
         found.setdefault(each.prompt, []).append(each)
-    return list(found.values())
+    return found
 
 
 def _sum(column: int, answers: Sequence[Answer], *, wins: int) -> Sum:

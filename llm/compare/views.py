@@ -103,10 +103,7 @@ def vote(request: HttpRequest, comparison_id: UUID) -> HttpResponse:
     services.vote(comparison=comparison, prompt=number, column=column, thumb=form.cleaned_data["thumb"])
     if request.headers.get("hx-request") != "true":
         return redirect("llm:comparison", comparison.pk)
-    answers = list(comparison.answers.all())
-    of_prompt = [each for each in answers if each.prompt == number]
-    context = {"round": showing.after(comparison, number, of_prompt), **showing.summed(comparison, answers)}
-    return render(request, "compare/_voted.html", context)
+    return render(request, "compare/_voted.html", showing.voted(comparison, number))
 
 
 @require_POST
@@ -118,9 +115,8 @@ def show_names(request: HttpRequest, comparison_id: UUID) -> HttpResponse:
     if request.headers.get("hx-request") != "true":
         return redirect("llm:comparison", comparison.pk)
     answers = list(comparison.answers.all())
-    numbers = sorted({each.prompt for each in answers})
-    shown = [showing.after(comparison, each, [a for a in answers if a.prompt == each]) for each in numbers]
-    return render(request, "compare/_voted.html", {"rounds": shown, **showing.summed(comparison, answers)})
+    context = {"rounds": showing.rounds(comparison, answers), **showing.summed(comparison, answers)}
+    return render(request, "compare/_voted.html", context)
 
 
 @never_cache
