@@ -11,7 +11,6 @@ from llm.compare.asking import Answered, Question, Round, Words
 from llm.compare.prompts import BadPrompts
 from llm.compare.summary import summary, undecided
 from llm.errors import RateLimited
-from llm.witness import Witness
 from tests.llm.gateway import agent, on_plan
 
 # --- Prompts ----------------------------------------------------------------------------------------
@@ -123,16 +122,6 @@ def test_a_prompt_waits_until_one_answer_is_good_or_all_are_bad():
 
 
 # --- Asked over the gateway -------------------------------------------------------------------------
-
-
-@pytest.fixture
-def witness() -> Witness:
-    return Witness()
-
-
-@pytest.fixture
-def observers(witness):
-    return [witness]
 
 
 @pytest.fixture

@@ -23,7 +23,6 @@ from llm.compare.columns import Column
 from llm.condition import Conditions
 from llm.models import ComparedAnswer, Comparison, PlanTries, PromptSet
 from llm.snapshot import snapshot_of
-from llm.witness import Witness
 from tests.conftest import Person, person
 
 COMPARE = "/compare/"
@@ -224,16 +223,6 @@ def test_of_many_at_once_no_more_get_a_dearer_plan_than_there_are_tries(bakery):
 
 
 # --- A run, with the gateway ------------------------------------------------------------------------
-
-
-@pytest.fixture
-def witness() -> Witness:
-    return Witness()
-
-
-@pytest.fixture
-def observers(witness):
-    return [witness]
 
 
 @pytest.fixture
