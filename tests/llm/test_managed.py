@@ -85,6 +85,18 @@ async def test_a_hanging_first_route_is_given_up_in_time(elenas, echo, monkeypat
     assert outcomes["minimax"] == "client_gone"
 
 
+async def test_once_a_request_has_had_its_time_no_third_way_is_tried(house, echo, monkeypatch):
+    monkeypatch.setattr("llm.gateway.FIRST_BYTE_WITHIN", 0.8)
+    monkeypatch.setattr("llm.gateway.TRY_AT_LEAST", 0.4)
+    house.arranged.tier("economy", ("minimax", "m"), ("mistral", "m"), ("groq", "m"))
+    house.agents[TOKEN] = on_plan("economy")
+    echo.script("delay=30")
+    answered = await house.call(HELLO)
+    assert (answered.status, answered.json()["error"]["code"]) == (504, "upstream_timeout")
+    record = house.record()
+    assert (record["status"], [each["provider"] for each in record["attempts"]]) == ("timeout", ["minimax", "mistral"])
+
+
 async def test_a_refused_connection_moves_on(elenas, echo, settings):
     urls = {"minimax": "http://127.0.0.1:1/v1"}
     settings.PROVIDER_BASE_URL = lambda provider, _default: urls.get(provider) or echo.url(provider)
