@@ -210,7 +210,7 @@ def _group(kind: str, members: Sequence[tuple[InvoiceLine, Decimal]]) -> Row:
         return _row(*members[0])
     tokens = sum(each.quantity for each, _amount in members)
     return Row(
-        text=describe_together(line, agents=len(members)),
+        text=describe_together(line, agents=len({each.agent_id for each, _amount in members})),
         quantity=number_format(tokens, force_grouping=True) if kind in METERED else "",
         price=_row(*members[0]).price,
         amount=money(sum((amount for _line, amount in members), Decimal())),

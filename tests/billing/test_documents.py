@@ -3,6 +3,7 @@
 import csv
 import io
 import zipfile
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -11,7 +12,7 @@ from django.core import mail as outbox
 from billing import mail, services
 from billing.documents import content, pdf, tables
 from billing.models import BillingProfile
-from tests.billing.customers import CLOSED, FEBRUARY, came_early, on_plan, use
+from tests.billing.customers import APRIL_CLOSED, CLOSED, FEBRUARY, MARCH, came_early, on_plan, use
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -56,6 +57,19 @@ def test_many_agents_are_summed_up_by_plan_with_the_detail_behind(elena):
     ]
     assert len(said.detail) == 43
     assert said.sums == [("Total, USD", "$389.00")]
+
+
+def test_an_agent_that_is_late_with_two_months_is_one_agent(elena):
+    came_early(elena)
+    bot, *_more = [on_plan(elena, "economy", name=f"Bot {number}") for number in range(40)]
+    for month, at in ((FEBRUARY, CLOSED), (MARCH, APRIL_CLOSED)):
+        services.close(workspace_ids=[elena.workspace.pk], month=month, at=at)
+    use(bot, 3_000_000)
+    use(bot, 3_000_000, at=datetime(2026, 3, 16, tzinfo=UTC))
+    may = datetime(2026, 5, 2, tzinfo=UTC)
+    [april] = services.close(workspace_ids=[elena.workspace.pk], month=MARCH.next(), at=may)
+    late = content.of_invoice(april).rows[-1]
+    assert (late.text, late.amount) == ("Counted after its invoice, Starter, 1 agent", "$4.00")
 
 
 def test_reverse_charge_is_said(elena):
