@@ -32,11 +32,10 @@ class Card:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """One prompt and its answers; ``number`` counts from 0. ``hidden``: nobody has voted on it yet."""
+    """One prompt and its answers; ``number`` counts from 0."""
 
     number: int
     prompt: str
-    hidden: bool
     cards: Sequence[Card]
 
 
@@ -65,7 +64,7 @@ def before(comparison: Comparison, number: int, prompt: str) -> Round:
         Card(place=place, letter=LETTERS[place], column=None if comparison.unnamed else columns[column])
         for place, column in enumerate(order(comparison, number))
     ]
-    return Round(number=number, prompt=prompt, hidden=comparison.unnamed, cards=cards)
+    return Round(number=number, prompt=prompt, cards=cards)
 
 
 def after(
@@ -89,7 +88,7 @@ def after(
                 words=texts.get("words", {}).get(column, kept if failed else ""),
             )
         )
-    return Round(number=number, prompt=prompt, hidden=hidden, cards=cards)
+    return Round(number=number, prompt=prompt, cards=cards)
 
 
 def card(comparison: Comparison, answer: ComparedAnswer) -> Card:

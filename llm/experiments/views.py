@@ -26,15 +26,15 @@ from metering.store import StoreUnavailable
 @in_workspace
 def experiments(request: HttpRequest) -> HttpResponse:
     """List the workspace's experiments, and what may be worth one."""
-    workspace, now = member_of(request).workspace, timezone.now()
-    agents = list(_agents_of(request))
+    member, agents = member_of(request), list(_agents_of(request))
     mine = _experiments_of(request)
     busy = {each.agent_id for each in mine if not each.over}
+    free = [agent for agent in agents if agent.pk not in busy]
     context = {
         "experiments": mine,
-        "agents": [agent for agent in agents if agent.pk not in busy],
+        "agents": free,
         "has_agents": bool(agents),
-        "advice": advice([agent for agent in agents if agent.pk not in busy], workspace_id=workspace.pk, at=now),
+        "advice": advice(free, workspace_id=member.workspace.pk, at=timezone.now()) if member.manages_agents else [],
     }
     return render(request, "experiments/list.html", context)
 
@@ -130,11 +130,12 @@ def _agents_of(request: HttpRequest) -> QuerySet[Agent]:
 
 def _experiments_of(request: HttpRequest) -> QuerySet[Experiment]:
     mine = Experiment.objects.filter(agent__workspace=member_of(request).workspace)
-    return mine.select_related("agent__workspace", "adopted").prefetch_related("arms__key", "agent__stays", "looks")
+    return mine.select_related("agent__workspace", "adopted")
 
 
 def _found(request: HttpRequest, experiment_id: UUID) -> Experiment:
-    return get_object_or_404(_experiments_of(request), pk=experiment_id)
+    whole = _experiments_of(request).prefetch_related("arms__key", "agent__stays", "looks")
+    return get_object_or_404(whole, pk=experiment_id)
 
 
 def _chosen(request: HttpRequest, agents: list[Agent]) -> Agent | None:
