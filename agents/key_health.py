@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from agents.changes import announce
-from agents.models import Agent, ProviderKey, Role, User
+from agents.models import Agent, ProviderKey
 from agents.trouble import Trouble
 
 # Between two messages about a key. One that works every now and then would else send one each time it fails again.
@@ -52,12 +52,6 @@ def may_tell(*, key_id: UUID, at: datetime) -> bool:
 def not_told(*, key_id: UUID, at: datetime) -> None:
     """Give that right back: the message couldn't be sent."""
     ProviderKey.objects.filter(pk=key_id, told_at=at).update(told_at=None)
-
-
-def owners_of(workspace_id: UUID) -> list[User]:
-    """Return who is told: the owners of a workspace."""
-    mine = User.objects.filter(memberships__workspace=workspace_id, memberships__role=Role.OWNER, is_active=True)
-    return list(mine.order_by("pk"))
 
 
 def stuck_with(key: ProviderKey) -> list[Agent]:

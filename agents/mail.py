@@ -1,5 +1,6 @@
 """How e-mails look, and the ones of this room. The text is written once; the HTML is made of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -15,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from agents import key_health
 from agents.crypto import Secret
-from agents.models import INVITATION_LIFE, Agent, Invitation, ProviderKey, User
+from agents.models import INVITATION_LIFE, Agent, Invitation, ProviderKey, Role, User
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,20 @@ def dress(message: EmailMultiAlternatives) -> None:
     message.attach_alternative(page, "text/html")
 
 
+def letter(*, subject: str, text: str, to: Sequence[str]) -> EmailMultiAlternatives:
+    """Return an e-mail with both sides. The names of things in its subject can't add headers."""
+    # Django refuses line breaks in a subject, so they become spaces.
+    message = EmailMultiAlternatives(" ".join(subject.split()), text.strip(), to=to)
+    dress(message)
+    return message
+
+
+def owners_of(workspace_id: UUID) -> list[User]:
+    """Return who is told of what happens in a workspace: its owners."""
+    mine = User.objects.filter(memberships__workspace=workspace_id, memberships__role=Role.OWNER, is_active=True)
+    return list(mine.order_by("pk"))
+
+
 def send_invitation(request: HttpRequest, *, invitation: Invitation, token: Secret) -> None:
     """Send the link that takes up an invitation."""
     text = render_to_string(
@@ -51,10 +66,7 @@ def send_invitation(request: HttpRequest, *, invitation: Invitation, token: Secr
         },
     )
     subject = _("%(workspace)s invites you to Vutler") % {"workspace": invitation.workspace.name}
-    # A workspace's name can't add headers: Django refuses line breaks in a subject, so they become spaces.
-    message = EmailMultiAlternatives(" ".join(subject.split()), text.strip(), to=[invitation.email])
-    dress(message)
-    message.send()
+    letter(subject=subject, text=text, to=[invitation.email]).send()
 
 
 def tell_of_refused_key(*, key_id: UUID, at: datetime) -> None:
@@ -67,9 +79,7 @@ def tell_of_refused_key(*, key_id: UUID, at: datetime) -> None:
         return
     key = ProviderKey.objects.select_related("workspace").get(pk=key_id)
     try:
-        get_connection().send_messages(
-            [_of_refused_key(key, owner) for owner in key_health.owners_of(key.workspace_id)]
-        )
+        get_connection().send_messages([_of_refused_key(key, owner) for owner in owners_of(key.workspace_id)])
     except OSError:
         key_health.not_told(key_id=key_id, at=at)
         raise
@@ -84,9 +94,7 @@ def _of_refused_key(key: ProviderKey, owner: User) -> EmailMultiAlternatives:
         }
         text = render_to_string("account/email/key_refused_message.txt", context)
         subject = _("%(provider)s refuses your key %(hint)s") % {"provider": key.provider_name, "hint": key.hint}
-        message = EmailMultiAlternatives(" ".join(subject.split()), text.strip(), to=[owner.email])
-        dress(message)
-    return message
+        return letter(subject=subject, text=text, to=[owner.email])
 
 
 def tell_of_pause(*, agent: Agent, used: int = 0, usual: int = 0) -> None:
@@ -97,8 +105,8 @@ def tell_of_pause(*, agent: Agent, used: int = 0, usual: int = 0) -> None:
     Raises:
         OSError: when the message can't be sent. The agent is paused all the same.
     """
-    owners = key_health.owners_of(agent.workspace_id)
-    get_connection().send_messages([_of_pause(agent, owner, used=used, usual=usual) for owner in owners])
+    told = owners_of(agent.workspace_id)
+    get_connection().send_messages([_of_pause(agent, owner, used=used, usual=usual) for owner in told])
 
 
 def _of_pause(agent: Agent, owner: User, *, used: int, usual: int) -> EmailMultiAlternatives:
@@ -111,6 +119,4 @@ def _of_pause(agent: Agent, owner: User, *, used: int, usual: int) -> EmailMulti
         }
         text = render_to_string("account/email/agent_paused_message.txt", context)
         subject = _("We have paused %(agent)s") % {"agent": agent.name}
-        message = EmailMultiAlternatives(" ".join(subject.split()), text.strip(), to=[owner.email])
-        dress(message)
-    return message
+        return letter(subject=subject, text=text, to=[owner.email])

@@ -11,14 +11,13 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.core.mail import EmailMultiAlternatives
 from django.db import IntegrityError, transaction
 from django.db.models import Q, Sum
 from django.urls import reverse
 
 from agents import services
 from agents.changes import Actor
-from agents.mail import dress, tell_of_pause
+from agents.mail import letter, tell_of_pause
 from agents.models import Agent
 from llm.models import StaffAlert
 from metering.models import HourlyUsage
@@ -124,6 +123,4 @@ def _mail(alert: StaffAlert) -> None:
         "You get this because you look after Vutler."
     )
     subject = f"Sudden use: {agent.name}, {agent.workspace.name}"
-    message = EmailMultiAlternatives(" ".join(subject.split()), text, to=to)
-    dress(message)
-    message.send()
+    letter(subject=subject, text=text, to=to).send()

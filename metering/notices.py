@@ -21,8 +21,8 @@ from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from agents.mail import dress
-from agents.models import Agent, Role, User
+from agents.mail import letter, owners_of
+from agents.models import Agent, User
 from agents.plans import TIERS, Terms, plans
 from metering.models import MonthlyUsage, Notice, Threshold
 from metering.periods import Month
@@ -196,10 +196,8 @@ def _send(notice: Notice, *, at: datetime) -> None:
         return
     try:
         for said in words([notice], at=at):
-            owners = User.objects.filter(
-                memberships__workspace=said.agent.workspace, memberships__role=Role.OWNER, is_active=True
-            )
-            get_connection().send_messages([_message(said, owner) for owner in owners])
+            told = owners_of(said.agent.workspace_id)
+            get_connection().send_messages([_message(said, owner) for owner in told])
     except OSError as error:  # smtplib's are among them
         log.warning("notice_not_mailed", notice=notice.pk, error=type(error).__name__)
         return
@@ -217,7 +215,4 @@ def _message(said: Words, owner: User) -> EmailMultiAlternatives:
             "plan_url": settings.SITE_URL + reverse("agents:plan", args=[said.agent.pk]),
         }
         text = render_to_string("metering/email/notice.txt", {"said": said, **urls})
-        # An agent's name can't add headers: Django refuses line breaks in a subject, so they become spaces.
-        message = EmailMultiAlternatives(" ".join(said.headline.split()), text.strip(), to=[owner.email])
-        dress(message)
-        return message
+        return letter(subject=said.headline, text=text, to=[owner.email])

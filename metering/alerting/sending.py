@@ -15,7 +15,7 @@ from django.template.loader import render_to_string
 from django.utils import translation
 
 from agents.crypto import CannotOpen
-from agents.mail import dress
+from agents.mail import letter
 from agents.models import Role, User
 from metering import alerts, webhooks
 from metering.alerting import posting, watching, words
@@ -162,7 +162,5 @@ def _message(occasion: Occasion, person: User) -> EmailMultiAlternatives:
         if facts.test:
             subject = f"[{translation.gettext('Test')}] {subject}"
         context = {"detail": words.detail(facts), "test": facts.test, "url": words.page_of(occasion.alert)}
-        body = render_to_string("metering/alerts/email/alert.txt", context)
-        message = EmailMultiAlternatives(subject, body.strip(), to=[person.email])
-        dress(message)
-        return message
+        text = render_to_string("metering/alerts/email/alert.txt", context)
+        return letter(subject=subject, text=text, to=[person.email])

@@ -134,7 +134,7 @@ def test_a_mail_server_that_is_away_loses_no_alert(helpdesk, monkeypatch):
     def away(_message):
         raise OSError
 
-    monkeypatch.setattr("llm.abuse.EmailMultiAlternatives.send", away)
+    monkeypatch.setattr("django.core.mail.EmailMultiAlternatives.send", away)
     use(helpdesk, 900_000, at=NOON - HOUR / 2)
     assert len(abuse.look(at=NOON)) == 1
 
