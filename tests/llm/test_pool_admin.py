@@ -12,7 +12,7 @@ from llm import running
 from llm.condition import Conditions
 from llm.models import PoolKey, Route, StaffAlert
 from llm.news import learned
-from llm.pool import Pool, Way, load
+from llm.pool import Outcome, Pool, Way, load
 from llm.providers.base import Target
 from tests.conftest import PASSWORD, browser_of
 from tests.llm.provider_server import provider_server
@@ -124,6 +124,19 @@ def test_the_list_says_how_each_key_does_and_whose_view_that_is(staff, gateway):
     shown = said(staff.get(KEYS))
     for words in ("Cooling 42 s: rate limited (429)", "Provider in trouble, 12 s", "Off", "Ready", "1 / 64"):
         assert words in shown
+
+
+def test_the_list_says_how_often_and_how_fast_each_key_answers(staff, gateway):
+    key = add_key("Main", "openai")
+    way = Way(key_id=str(key.pk), target=Target(provider="openai", model="m", base_url="", key=key.open()))
+    shown = said(staff.get(KEYS))
+    assert "%" not in shown
+    for status, took in ((200, 0.12), (503, 0.01)):
+        gateway.begin(way, workspace_id="elenas")
+        gateway.leave(way, Outcome(known=True, status=status), workspace_id="elenas", took=took)
+    shown = said(staff.get(KEYS))
+    assert "90%" in shown
+    assert "120 ms" in shown
 
 
 def test_checking_a_key_says_what_is_wrong_in_plain_words(staff, settings):
