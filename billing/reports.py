@@ -96,7 +96,8 @@ def recurring(*, at: datetime) -> MonthRevenue:
         metering.store.StoreUnavailable: when the meter is away.
     """
     month = Month.of(at)
-    hosting = hosting_of(list(Workspace.objects.values_list("pk", flat=True)), month)
+    here = Workspace.objects.filter(Q(closed_at=None) | Q(closed_at__gte=month.start))
+    hosting = hosting_of(list(here.values_list("pk", flat=True)), month)
     stays = PlanStay.objects.filter(Q(ends_at=None) | Q(ends_at__gt=at), starts_at__lte=at)
     tiers = list(stays.values_list("agent__workspace", "tier"))
     charged = {workspace_id for workspace_id, plan_ in hosting.items() if plan_.fee}

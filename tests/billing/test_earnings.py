@@ -10,7 +10,7 @@ import time_machine
 from django.contrib.auth.models import Permission
 from django.urls import reverse
 
-from agents.models import User
+from agents.models import User, Workspace
 from billing import earnings, reports
 from metering.rollups import roll_up
 from tests.billing.customers import FEBRUARY, came_early, on_plan, use
@@ -107,6 +107,12 @@ def test_a_month_as_things_are(elena, alex, staff):
         shown = staff.get(REVENUE).content.decode()
     assert "A month as things are" in shown
     assert "$366.00" in shown
+
+
+@pytest.mark.parametrize(("day", "hosting"), [("2026-01-31", "180.00"), ("2026-02-01", "360.00")])
+def test_who_has_left_brings_hosting_for_the_last_time_in_that_month(elena, alex, day, hosting):
+    Workspace.objects.filter(pk=alex.workspace.pk).update(closed_at=f"{day}T00:00:00Z")
+    assert reports.recurring(at=datetime(2026, 2, 20, tzinfo=UTC)).hosting == Decimal(hosting)
 
 
 def test_it_is_for_staff_who_see_invoices(elena, february):
