@@ -1,7 +1,9 @@
 """The management API of experiments."""
 
+from dataclasses import asdict
 from typing import Any
 
+import msgspec
 from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -67,30 +69,9 @@ def _shown(experiment: Experiment, seen: Results) -> dict[str, Any]:
         "odd_shares": seen.odd_shares,
         "sessions": seen.sessions,
         "needed": seen.needed,
-        "arms": [
-            {
-                "arm": side.arm,
-                "sessions": side.sessions,
-                "requests": side.requests,
-                "cost": usd(side.cost),
-                "seconds": side.seconds,
-                "success": side.success,
-                "feedback": side.feedback,
-                "thoughts": side.thoughts,
-            }
-            for side in seen.sides
-        ],
+        "arms": [{**msgspec.structs.asdict(side), "cost": usd(side.cost)} for side in seen.sides],
         "differences": [
-            {
-                "arm": arm.pk,
-                "metric": each.metric,
-                "found": each.found,
-                "change": each.change,
-                "low": each.low,
-                "high": each.high,
-                "sure": each.sure,
-                "sentence": speaker.sentence(each, arm),
-            }
+            {**asdict(each), "arm": arm.pk, "sentence": speaker.sentence(each, arm)}
             for compared in seen.differences.values()
             for arm, each in zip(arms[1:], compared, strict=True)
         ],
