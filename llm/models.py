@@ -1,6 +1,7 @@
-"""What staff arrange for Managed agents: our own keys, and the routes of each tier."""
+"""What the gateway and its pages keep: our own keys and routes, what staff should see, experiments, comparisons."""
 
 import uuid
+from typing import Final
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -12,6 +13,8 @@ from agents.models import Agent, Mode, ProviderKey, Workspace
 from agents.plans import TIERS
 from agents.sealed import SealedRow
 from metering.fields import UsdField
+
+LETTERS: Final = "ABCD"  # what the two to four sides of an experiment or a comparison go by
 
 
 class PoolKey(SealedRow):
@@ -207,7 +210,7 @@ class Arm(models.Model):
     @property
     def letter(self) -> str:
         """A, B, C or D."""
-        return "ABCD"[self.position]
+        return LETTERS[self.position]
 
 
 class Feedback(models.Model):

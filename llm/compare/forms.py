@@ -13,7 +13,7 @@ from agents.models import Agent, ProviderKey
 from agents.plans import plans
 from llm.compare import prompts, services
 from llm.compare.columns import FEWEST, MOST, Column, offered_models
-from llm.models import Comparison, PromptSet, dearer
+from llm.models import LETTERS, Comparison, PromptSet, dearer
 from llm.requests import LONGEST_MODEL_NAME
 
 ONE, LIST, FILE, SAVED = "one", "list", "file", "saved"
@@ -106,13 +106,13 @@ class CompareForm(forms.Form):
                 (f"{key.provider_name} · {key_label(key)}", self._models(key, models)) for key, models in self._offered
             ]
             self.fields[f"column_{number}"] = forms.ChoiceField(
-                label=_("Model %(letter)s") % {"letter": "ABCD"[number - 1]},
+                label=_("Model %(letter)s") % {"letter": LETTERS[number - 1]},
                 choices=choices,
                 required=number <= FEWEST,
                 initial=suggested[number - 1] if number <= len(suggested) else "",
             )
             self.fields[f"model_{number}"] = forms.CharField(
-                label=_("Name of model %(letter)s") % {"letter": "ABCD"[number - 1]},
+                label=_("Name of model %(letter)s") % {"letter": LETTERS[number - 1]},
                 required=False,
                 max_length=LONGEST_MODEL_NAME,
                 widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),

@@ -3,14 +3,12 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from llm.compare import services, summary
 from llm.compare.columns import Column
 from llm.compare.summary import Sum
-from llm.models import ComparedAnswer, Comparison
-
-LETTERS: Final = "ABCD"
+from llm.models import LETTERS, ComparedAnswer, Comparison
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

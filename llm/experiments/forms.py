@@ -14,7 +14,7 @@ from agents.models import Agent, ProviderKey, User
 from agents.plans import TIERS, plan
 from llm.experiments import services
 from llm.experiments.services import ARMS_AT_LEAST, ARMS_AT_MOST, HEAVIEST, LONGEST_INSTRUCTIONS, Side
-from llm.models import Experiment, Goal, dearer
+from llm.models import LETTERS, Experiment, Goal, dearer
 
 GOALS: Final[dict[str, Any]] = {
     Goal.COST: gettext_lazy("Spend less"),
@@ -22,7 +22,6 @@ GOALS: Final[dict[str, Any]] = {
     Goal.SUCCESS: gettext_lazy("Fail less often"),
     Goal.FEEDBACK: gettext_lazy("Please people more"),
 }
-LETTERS: Final = "ABCD"
 
 
 class ExperimentForm(forms.Form):

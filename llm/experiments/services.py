@@ -13,7 +13,7 @@ from agents import services, subscriptions
 from agents.changes import Actor, announce, audit
 from agents.models import Agent, Mode, ProviderKey
 from agents.plans import TIERS, plan
-from llm.models import Arm, Experiment, Goal, dearer
+from llm.models import LETTERS, Arm, Experiment, Goal, dearer
 
 OURSELVES: Final = "vutler"  # in the audit trail
 ARMS_AT_LEAST: Final = 2
@@ -51,7 +51,7 @@ def start(*, agent: Agent, name: str, goal: str, sides: Sequence[Side], by: Acto
     _check(agent, goal, sides, tier=agent.tier_at(at))
     named = [_named(side, on=at.date()) for side in sides]
     # Where two are called alike, their letter tells them apart.
-    named = [name if named.count(name) == 1 else f"{name} ({'ABCD'[n]})" for n, name in enumerate(named)]
+    named = [name if named.count(name) == 1 else f"{name} ({LETTERS[n]})" for n, name in enumerate(named)]
     experiment = Experiment(
         agent=agent,
         name=(name.strip() or " / ".join(named))[:80],
