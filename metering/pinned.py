@@ -6,7 +6,7 @@ from typing import Final
 
 import httpx2
 
-from metering.addresses import Pinned
+from metering.addresses import PORTS, Pinned
 
 MOST_BYTES: Final = 8 * 1024 * 1024
 MOST_SECONDS: Final = 20.0
@@ -71,7 +71,7 @@ def _aim(request: httpx2.Request, pin: Pinned) -> None:
         httpx2.ConnectError: when it is meant for another place.
     """
     url = request.url
-    port = url.port or {"https": 443, "http": 80}.get(url.scheme)
+    port = url.port or PORTS.get(url.scheme)
     if (url.scheme, url.host, port) != (pin.scheme, pin.host, pin.port):
         raise httpx2.ConnectError("not the address that was checked", request=request)
     request.headers["accept-encoding"] = "identity"
