@@ -7,14 +7,13 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from agents.mail import dress
+from agents.mail import letter
 from agents.models import Member, Role
 from billing.documents.content import money
 from billing.documents.pdf import invoice_pdf
@@ -73,8 +72,7 @@ def send(invoice: Invoice) -> None:
         }
         text = render_to_string("billing/email/invoice.txt", said)
         subject = _("Invoice %(number)s: %(total)s for %(month)s") % {**said, "number": invoice.number}
-        message = EmailMultiAlternatives(subject, text.strip(), to=recipients(invoice))
-        dress(message)
+        message = letter(subject=subject, text=text, to=recipients(invoice))
         message.attach(f"{invoice}.pdf", invoice_pdf(invoice), "application/pdf")
         message.send()
 
@@ -103,9 +101,7 @@ def remind(account: PaymentAccount, step: Step) -> None:
             subject = _("Your agents on a plan are paused: %(total)s isn’t paid") % said
         else:
             subject = _("Invoice %(invoice)s over %(total)s isn’t paid yet") % said
-        message = EmailMultiAlternatives(subject, text.strip(), to=recipients(invoice))
-        dress(message)
-        message.send()
+        letter(subject=subject, text=text, to=recipients(invoice)).send()
 
 
 def recipients(invoice: Invoice) -> list[str]:
