@@ -121,6 +121,7 @@ def test_up_is_at_once(go, on_pro, look):
     expect(page.get_by_text("instead of $10")).to_be_visible()
     page.get_by_role("button", name="Change to Ultra").click()
     expect(page.get_by_text("Ultra is on.")).to_be_visible()
+    look(page, "plan-settings-upgraded")
     assert on_pro.tier == "premium"
 
 
@@ -162,26 +163,48 @@ def test_ticking_the_box_turns_the_card_into_plans(live, page, alex, bot, log_in
     expect(page.get_by_label("LLM provider")).to_be_visible()
 
 
+def tab_to(page: Page, wanted: str) -> None:
+    """Press Tab until what is called so, or has that id, has the focus."""
+    for _step in range(40):
+        page.keyboard.press("Tab")
+        if wanted in page.evaluate("[document.activeElement.textContent.trim(), document.activeElement.id]"):
+            return
+    pytest.fail(f"no way by keyboard to {wanted!r} on {page.url}")
+
+
 def test_with_the_keyboard_alone(live, desktop, elena, helpdesk, log_in):
     page = desktop
+
+    def enter(wanted: str, *, leads_to: str) -> None:
+        tab_to(page, wanted)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", level=1, name=leads_to, exact=True)).to_be_visible()
+
+    def pick(picked: str, key: str, other: str) -> None:
+        tab_to(page, picked)
+        page.keyboard.press(key)
+        expect(page.get_by_role("radio", name=other)).to_be_checked()
+
     log_in(page, elena)
     page.goto(f"{live.url}/agents/{helpdesk.pk}/plan/")
-    starter = page.get_by_role("radio", name="Starter $5 a month")
-    for _step in range(20):
-        page.keyboard.press("Tab")
-        if starter.evaluate("radio => radio === document.activeElement"):
-            break
-    page.keyboard.press("ArrowDown")
-    expect(page.get_by_role("radio", name="Pro $10 a month")).to_be_checked()
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Pro for Helpdesk")).to_be_visible()
-    for _step in range(20):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.textContent") == "Start Pro":
-            break
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Pro is on.")).to_be_visible()
+    pick("tier-economy", "ArrowDown", "Pro $10 a month")
+    enter("Continue", leads_to="Pro for Helpdesk")
+    enter("Start Pro", leads_to="Pro is on.")
+    enter("I have copied both", leads_to="Helpdesk")
+
+    enter("Change plan", leads_to="Change plan")
+    pick("tier-standard", "ArrowDown", "Ultra $20 a month")
+    enter("Continue", leads_to="Ultra for Helpdesk")
+    enter("Change to Ultra", leads_to="Helpdesk")
+    assert helpdesk.tier == "premium"
+
+    enter("Change plan", leads_to="Change plan")
+    pick("tier-premium", "ArrowUp", "Pro $10 a month")
+    enter("Continue", leads_to="Pro for Helpdesk")
+    enter("Change to Pro", leads_to="Helpdesk")
+    enter("End plan…", leads_to="End Ultra?")
+    enter("End Ultra on March 1", leads_to="Helpdesk")
+    assert helpdesk.tier_at(datetime(2026, 3, 1, tzinfo=UTC)) is None
 
 
 def test_the_limit_is_set(go, on_pro):
