@@ -1,12 +1,9 @@
 """A ZIP that leaves while it is written: as large as it likes, with nothing of it in memory or on disk for long."""
 
 import io
-from collections.abc import AsyncIterator, Iterable, Iterator
-from functools import partial
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from zipfile import ZIP_DEFLATED, ZipFile
-
-from asgiref.sync import sync_to_async
 
 AT_ONCE: Final = 64 * 1024  # bytes
 
@@ -48,10 +45,3 @@ def zipped(files: Files) -> Iterator[bytes]:
                     if outlet.size > AT_ONCE:
                         yield outlet.take()
     yield outlet.take()
-
-
-async def unhurried(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Give the same parts to an event loop, which does other things while one is made."""
-    more = sync_to_async(partial(next, parts, None))
-    while (part := await more()) is not None:
-        yield part

@@ -1,6 +1,7 @@
 """All of a workspace's data in one ZIP: tables as CSV, invoices as PDF. Never a key, a token, or a digest of one."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, Final
 
 from django.utils.translation import gettext as _
@@ -13,7 +14,7 @@ from custody.archive import Files
 from metering import exports, reading
 from metering.periods import Month
 from metering.store import get_store
-from metering.store.base import AgentUsage
+from metering.store.base import AgentUsage, Page
 
 AGENTS: Final = ("id", "name", "template", "mode", "plan", "provider", "model", "paused", "created", "deleted")
 MEMBERS: Final = ("email", "role", "since")
@@ -122,13 +123,11 @@ def _used(used: AgentUsage) -> Sequence[Any]:
 def _requests(workspace: Workspace) -> Iterator[bytes]:
     names = dict(workspace.agents.values_list("pk", "name"))
     yield exports.written([("agent_id", "agent", *exports.COLUMNS)])
-    cursor: str | None = None
-    while True:
-        page = get_store().records(workspace_id=workspace.pk, cursor=cursor, limit=exports.AT_ONCE)
+    for records in exports.pages(partial(_page, workspace)):
         yield exports.written(
-            [str(each.agent_id), exports.cell(names.get(each.agent_id, "")), *exports.row(each)]
-            for each in page.records
+            [str(each.agent_id), exports.cell(names.get(each.agent_id, "")), *exports.row(each)] for each in records
         )
-        cursor = page.next_cursor
-        if cursor is None:
-            return
+
+
+def _page(workspace: Workspace, cursor: str | None) -> Page:
+    return get_store().records(workspace_id=workspace.pk, cursor=cursor, limit=exports.AT_ONCE)

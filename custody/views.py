@@ -14,8 +14,9 @@ from django.views.decorators.http import require_POST
 from agents.access import manages_people, member_of
 from agents.models import Role
 from custody import leaving, takeout
-from custody.archive import unhurried, zipped
+from custody.archive import zipped
 from custody.forms import CloseForm, KeepForm
+from metering.exports import unhurried
 from metering.kept import kept_since
 from metering.periods import Month
 

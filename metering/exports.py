@@ -2,9 +2,10 @@
 
 import csv
 import io
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 from asgiref.sync import sync_to_async
@@ -43,17 +44,29 @@ COLUMNS: Final = (
 OURS: Final = frozenset({"provider", "model", "cost_input", "cost_output", "cost_total", "price_version", "provenance"})
 
 
-async def lines(page: Callable[[str | None], Page]) -> AsyncIterator[bytes]:
+def lines(page: Callable[[str | None], Page]) -> Iterator[bytes]:
     """Give the CSV's lines; ``page`` reads the records that begin at a cursor."""
-    cursor: str | None = None
     yield written([COLUMNS])
+    for records in pages(page):
+        yield written(map(row, records))
+
+
+def pages(page: Callable[[str | None], Page]) -> Iterator[Sequence[UsageRecord]]:
+    """Give all records, a page at a time; ``page`` reads those that begin at a cursor."""
+    cursor: str | None = None
     while True:
-        read = await sync_to_async(page)(cursor)
-        if read.records:
-            yield written([row(each) for each in read.records])
+        read = page(cursor)
+        yield read.records
         cursor = read.next_cursor
         if cursor is None:
             return
+
+
+async def unhurried(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Give the same parts to an event loop, which does other things while one is made."""
+    more = sync_to_async(partial(next, parts, None))
+    while (part := await more()) is not None:
+        yield part
 
 
 def row(record: UsageRecord) -> list[str]:

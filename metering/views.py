@@ -145,7 +145,7 @@ def export(request: HttpRequest, agent_id: UUID) -> HttpResponse:
     month = _month(request, timezone.now())
     page = partial(_page, found, month, _alike(request))
     answer = StreamingHttpResponse(
-        exports.lines(page),
+        exports.unhurried(exports.lines(page)),
         content_type="text/csv; charset=utf-8",
         headers={"content-disposition": f'attachment; filename="usage-{month}-{str(found.pk)[:8]}.csv"'},
     )
