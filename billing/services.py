@@ -143,7 +143,8 @@ def _draw_up(workspaces: Sequence[Workspace], month: Month, *, at: datetime) -> 
 
 
 def _invoice(rated: Rated, month: Month, there: Invoice | None) -> Invoice:
-    invoice = there or Invoice(workspace=rated.workspace, period_start=month.start, period_end=month.end)
+    invoice = there or Invoice(period_start=month.start, period_end=month.end)
+    invoice.workspace = rated.workspace  # a draft's too, so that it needn't be looked up one by one
     draft = rated.draft
     invoice.subtotal, invoice.tax, invoice.total = draft.subtotal, draft.tax, draft.total
     invoice.tax_ppm = int(draft.tax_rate * PPM_IN_PERCENT)
