@@ -13,7 +13,7 @@ from typing import Any, Final
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from agents.plans import CENT
+from agents.plans import CENT, MILLION
 from billing.documents.content import METERED
 from billing.models import CreditNote, Invoice, InvoiceLine, Status
 
@@ -22,7 +22,6 @@ PROFILE: Final = "EN 16931"
 INVOICE: Final = "380"  # UNTDID 1001
 CREDIT_NOTE: Final = "381"
 PIECE: Final = "C62"  # UN/ECE Recommendation 20: one, as tokens are counted
-MILLION: Final = 1_000_000
 LINES_OF_ADDRESS: Final = 3
 # Where the letters of a VAT number aren't those of its country.
 COUNTRY_OF_VAT: Final = {"EL": "GR", "XI": "GB"}
