@@ -17,7 +17,7 @@ def forget_old(*, at: datetime) -> int:
     Raises:
         metering.store.StoreUnavailable: when the meter is away.
     """
-    return sum(retention.forgotten(cutoffs(at=at)))
+    return sum(retention.forgotten(cutoffs(at=at), of_everybody=True))
 
 
 def cutoffs(*, at: datetime) -> dict[UUID, datetime]:

@@ -8,10 +8,11 @@ from metering import rollups
 from metering.store import get_store
 
 
-def forgotten(until: Mapping[UUID, datetime]) -> Iterator[int]:
+def forgotten(until: Mapping[UUID, datetime], *, of_everybody: bool = False) -> Iterator[int]:
     """Delete each workspace's records from before its moment (the first instant of a day), giving how many each time.
 
-    Whole months go at once where nobody named keeps them. Whoever is killed on the way leaves the rest for next time.
+    With ``of_everybody``, for whoever names every workspace that there is, whole months that none of them keeps go at
+    once. Whoever is killed on the way leaves the rest for next time.
 
     Raises:
         StoreUnavailable: when the meter's database is away.
@@ -21,7 +22,8 @@ def forgotten(until: Mapping[UUID, datetime]) -> Iterator[int]:
         return
     mark = rollups.settle(until)
     store = get_store()
-    store.forget_months(until=min(until.values()), before=mark)
+    if of_everybody:
+        store.forget_months(until=min(until.values()), before=mark)
     for workspace_id, moment in until.items():
         while deleted := store.forget(workspace_id=workspace_id, until=moment, before=mark):
             yield deleted

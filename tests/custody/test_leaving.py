@@ -16,6 +16,7 @@ from custody import leaving, tasks
 from metering import rollups
 from metering.models import MonthlyUsage, Notice, UsageRecord
 from metering.periods import Month
+from metering.store import get_store
 from tests.billing.customers import came_early, lines, on_plan, use
 from tests.metering.records import record, store
 
@@ -92,6 +93,14 @@ def test_then_nothing_is_left_but_what_invoices_need(closed):
     assert issued.snapshot["buyer"]["name"] == "Elena & Co"
     assert {line.name for line in issued.lines.all()} == {"Cloud", "Helpdesk"}
     assert MonthlyUsage.objects.count() == 2
+
+
+def test_the_end_of_one_takes_no_record_of_others(closed, bot):
+    get_store().make_room(at=FEBRUARY.start)
+    store(record(bot))
+    list(closing.close_month(FEBRUARY, at=OUT))
+    assert leaving.erase_closed(at=OUT) == 1
+    assert UsageRecord.objects.get().agent_id == bot.pk
 
 
 def test_whatever_belongs_to_a_workspace_goes_unless_it_is_named(closed):

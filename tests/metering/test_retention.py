@@ -29,7 +29,8 @@ def left(agent: Agent) -> list[datetime]:
 
 
 def forget(until: dict[Agent, datetime]) -> int:
-    return sum(retention.forgotten({agent.workspace_id: moment for agent, moment in until.items()}))
+    named = {agent.workspace_id: moment for agent, moment in until.items()}
+    return sum(retention.forgotten(named, of_everybody=True))
 
 
 # --- roll-ups stay ----------------------------------------------------------------------------------
