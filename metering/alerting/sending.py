@@ -158,9 +158,6 @@ def recipients(alert: Alert) -> list[User]:
 def _message(occasion: Occasion, person: User) -> EmailMultiAlternatives:
     facts = words.facts_of(occasion)
     with translation.override(person.language or settings.LANGUAGE_CODE):
-        subject = words.headline(facts)
-        if facts.test:
-            subject = f"[{translation.gettext('Test')}] {subject}"
         context = {"detail": words.detail(facts), "test": facts.test, "url": words.page_of(occasion.alert)}
         text = render_to_string("metering/alerts/email/alert.txt", context)
-        return letter(subject=subject, text=text, to=[person.email])
+        return letter(subject=words.subject(facts), text=text, to=[person.email])

@@ -52,8 +52,12 @@ def title(alert: Alert, agent_name: str) -> str:
 
 def text(facts: Facts) -> str:
     """Return headline and detail, marked if it is only a test."""
-    said = f"{headline(facts)}. {detail(facts)}"
-    return f"[{_('Test')}] {said}" if facts.test else said
+    return _marked(f"{headline(facts)}. {detail(facts)}", facts)
+
+
+def subject(facts: Facts) -> str:
+    """Return the headline, marked if it is only a test."""
+    return _marked(headline(facts), facts)
 
 
 def outcome(delivery: Delivery) -> str:
@@ -70,6 +74,10 @@ def page_of(alert: Alert) -> str:
 def agent_name(agent_id: UUID | None) -> str:
     """Return how an agent is called; empty for none, or one that is gone."""
     return Agent.objects.filter(pk=agent_id).values_list("name", flat=True).first() or "" if agent_id else ""
+
+
+def _marked(said: str, facts: Facts) -> str:
+    return f"[{_('Test')}] {said}" if facts.test else said
 
 
 def _line(template: str, **context: Any) -> str:
