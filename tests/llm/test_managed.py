@@ -125,12 +125,13 @@ async def test_when_every_route_fails_the_caller_gets_one_502_and_the_meter_one_
     assert [each["status"] for each in record["attempts"]] == [500, 500]
 
 
-async def test_a_request_that_is_itself_wrong_is_tried_once_and_cools_nothing(elenas, echo):
+async def test_a_thousand_requests_that_are_wrong_themselves_are_tried_once_each_and_cool_nothing(elenas, echo):
     echo.script("status=400")
-    for _ in range(30):
-        answered = await elenas.call(HELLO)
-        assert answered.status == 400
-    assert {received.provider for received in await echo.arequests(count=30)} == {"minimax"}
+    for _ in range(20):
+        answers = await asyncio.gather(*(elenas.call(HELLO) for _ in range(50)))
+        assert {answered.status for answered in answers} == {400}
+    asked = await echo.arequests(count=1_000)
+    assert (len(asked), {received.provider for received in asked}) == (1_000, {"minimax"})
     echo.clear()
     assert (await elenas.call(HELLO)).headers["x-vutler-provider"] == "minimax"
 
