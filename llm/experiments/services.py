@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Final
 
 from django.core.exceptions import ValidationError
@@ -13,6 +14,7 @@ from agents import services, subscriptions
 from agents.changes import Actor, announce, audit
 from agents.models import Agent, Mode, ProviderKey
 from agents.plans import TIERS, plan
+from llm.experiments import results
 from llm.models import LETTERS, Arm, Experiment, Goal, dearer
 
 OURSELVES: Final = "vutler"  # in the audit trail
@@ -144,12 +146,13 @@ def _move(experiment: Experiment, was: str, now: str, *, by: Actor, action: str)
 
 
 def _ended(experiment: Experiment, *, at: datetime, adopted: Arm | None) -> bool:
-    """End it if nobody has yet; tell whether it was us."""
+    """End it if nobody has yet, and keep what came of it once that is committed; tell whether it was us."""
     ended = Experiment.objects.filter(pk=experiment.pk).exclude(status=Experiment.Status.ENDED)
     if not ended.update(status=Experiment.Status.ENDED, ended_at=at, adopted=adopted):
         return False
     experiment.status, experiment.ended_at, experiment.adopted = Experiment.Status.ENDED, at, adopted
     announce([experiment.agent_id])
+    transaction.on_commit(partial(results.look_if_possible, experiment, at=at))
     return True
 
 

@@ -89,9 +89,7 @@ def resume(request: HttpRequest, experiment_id: UUID) -> HttpResponse:
 @manages_agents
 def end(request: HttpRequest, experiment_id: UUID) -> HttpResponse:
     """End it; the agent goes on as it was."""
-    found, now = _found(request, experiment_id), timezone.now()
-    services.end(experiment=found, by=member_of(request).user, at=now)
-    results.look_if_possible(found, at=now)
+    services.end(experiment=_found(request, experiment_id), by=member_of(request).user, at=timezone.now())
     messages.success(request, _("The experiment is over. The agent goes on as it was."))
     return redirect("llm:experiment", experiment_id)
 
@@ -100,14 +98,13 @@ def end(request: HttpRequest, experiment_id: UUID) -> HttpResponse:
 @manages_agents
 def adopt(request: HttpRequest, experiment_id: UUID, arm_id: UUID) -> HttpResponse:
     """Make the agent what one of the sides is, and end the experiment."""
-    found, now = _found(request, experiment_id), timezone.now()
+    found = _found(request, experiment_id)
     arm = get_object_or_404(found.arms, pk=arm_id)
     try:
-        services.adopt(experiment=found, arm=arm, by=member_of(request).user, at=now)
+        services.adopt(experiment=found, arm=arm, by=member_of(request).user, at=timezone.now())
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
-        results.look_if_possible(found, at=now)
         messages.success(request, _("Adopted: %(name)s.") % {"name": arm.name})
     return redirect("llm:experiment", experiment_id)
 

@@ -17,7 +17,7 @@ from llm.experiments.words import Speaker
 from llm.feedback import keep
 from llm.models import Experiment, Feedback
 from metering.record import picodollars
-from metering.store import get_store
+from metering.store import StoreUnavailable, get_store
 from tests.agents.program import program_of
 from tests.metering.records import record, store
 
@@ -133,3 +133,48 @@ def test_a_look_is_kept_as_it_was_and_shown_when_the_records_are_gone(alex, bot,
     seen = results.look(started, at=LATER)
     get_store().forget(workspace_id=bot.workspace_id, until=LATER, before=2**60)
     assert msgspec.to_builtins(results.latest(started, at=LATER)) == msgspec.to_builtins(seen)
+
+
+def end_on_the_page(person, started):
+    person.client().post(f"/experiments/{started.pk}/end/")
+
+
+def adopt_on_the_page(person, started):
+    person.client().post(f"/experiments/{started.pk}/adopt/{started.arms.get(position=1).pk}/")
+
+
+def end_by_program(person, started):
+    program_of(person).patch(f"experiments/{started.pk}/", {"status": "ended"})
+
+
+def adopt_by_program(person, started):
+    program_of(person).patch(f"experiments/{started.pk}/", {"adopt": str(started.arms.get(position=1).pk)})
+
+
+def let_its_time_pass(_person, _started):
+    experiments.end_old(at=NOW + timedelta(days=91))
+
+
+ENDINGS = [end_on_the_page, adopt_on_the_page, end_by_program, adopt_by_program, let_its_time_pass]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_however_it_ends_what_came_of_it_is_kept(alex, bot, started, ending, django_capture_on_commit_callbacks):
+    traffic(bot, started, sessions=150, costs=(0.010, 0.004))
+    with django_capture_on_commit_callbacks(execute=True):
+        ending(alex, started)
+    get_store().forget(workspace_id=bot.workspace_id, until=LATER, before=2**60)
+    shown = program_of(alex).get(f"experiments/{started.pk}/results/").json()
+    assert [side["sessions"] for side in shown["arms"]] == [150, 150]
+    assert (shown["decided"], shown["winner"]) == (True, str(started.arms.get(position=1).pk))
+
+
+def test_it_ends_also_while_the_meter_is_away(alex, started, monkeypatch, django_capture_on_commit_callbacks):
+    def away(self, **_asked):
+        raise StoreUnavailable
+
+    monkeypatch.setattr("metering.store.sql.SqlStore.sessions", away)
+    with django_capture_on_commit_callbacks(execute=True):
+        end_by_program(alex, started)
+    started.refresh_from_db()
+    assert (started.over, started.looks.count()) == (True, 0)
