@@ -6,10 +6,14 @@ from decimal import Decimal
 from typing import Any, Final
 
 from django import template
+from django.utils import timezone
 
+from agents.models import Agent
 from billing.documents.content import country_name
 from billing.documents.content import money as _money
 from billing.models import Status
+from billing.what_if import what_if
+from metering.store import StoreUnavailable
 
 register = template.Library()
 
@@ -56,3 +60,12 @@ def last_day(end: datetime) -> datetime:
 def country(code: str) -> str:
     """Return a country by its two letters."""
     return country_name(code)
+
+
+@register.simple_tag
+def has_past(agent: Agent) -> bool:
+    """Tell whether an agent, its ``stays`` prefetched, has months to be seen on other plans."""
+    try:
+        return bool(what_if(agent.workspace, [agent], at=timezone.now()))
+    except StoreUnavailable:  # the page has other things to show
+        return False

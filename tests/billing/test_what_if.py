@@ -16,6 +16,7 @@ from billing.replay import Verdict, verdict
 from billing.what_if import WhatIf, what_if
 from metering.periods import Month
 from metering.rollups import roll_up
+from metering.store import StoreUnavailable
 from metering.totals import BYOKEY
 from tests.agents.program import program_of
 from tests.billing.customers import came_early, on_plan, use
@@ -209,6 +210,26 @@ def test_the_page_says_when_a_better_plan_costs_less(elena):
     helper = on_plan(elena, "standard", name="Researcher", at=day(4, 1))
     use(helper, 9_000_000, at=day(4))
     assert "Ultra would have cost $2.00 less than Pro, and is made for more demanding work." in page(elena)
+
+
+def asks_about_the_past(person, agent: Agent) -> bool:
+    """Whether the page on which a plan is chosen leads to what the last months would have cost."""
+    with time_machine.travel(MAY):
+        answer = person.client().get(f"/agents/{agent.pk}/plan/")
+    assert answer.status_code == 200
+    return "What would the last months have cost?" in answer.content.decode()
+
+
+def test_a_plan_is_chosen_with_the_last_months_in_sight_once_there_are_some(alex, bot, monkeypatch):
+    assert not asks_about_the_past(alex, bot)
+    own(bot, at=day(4))
+    assert asks_about_the_past(alex, bot)
+
+    def away(**_asked: object) -> None:
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr("metering.reading.months_by_mode", away)
+    assert not asks_about_the_past(alex, bot)
 
 
 def test_a_plans_page_names_no_model_and_no_provider(elena, helpdesk):
