@@ -217,6 +217,19 @@ def test_the_limit_is_set(go, on_pro):
     expect(limit).to_have_value("0")
 
 
+def test_what_is_for_developers_is_folded_away(go, on_pro, look):
+    page = go(f"/agents/{on_pro.pk}/")
+    requests = page.get_by_label("Requests a minute")
+    expect(requests).to_be_hidden()
+    page.get_by_text("For developers").click()
+    requests.fill("20")
+    look(page, "plan-settings-developers")
+    page.locator("#pace").get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    on_pro.refresh_from_db()
+    assert on_pro.requests_per_minute == 20
+
+
 def test_in_french(go, helpdesk, look):
     page = go(f"/agents/{helpdesk.pk}/plan/")
     page.get_by_text("Your menu").locator("..").click()
