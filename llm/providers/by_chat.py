@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import msgspec
 
 from llm import sse, tokens
-from llm.errors import GatewayError, UpstreamUnavailable
+from llm.errors import GatewayError, InvalidRequest, UpstreamUnavailable
 from llm.providers.base import Prepared, Provider, Relay, Target
 from llm.requests import ChatRequest, MessagesRequest, Request, ResponsesRequest
 from llm.translate import messages_request, messages_request_to_chat, responses_request, responses_request_to_chat
@@ -87,9 +87,13 @@ def _prepared(
         stream=request.stream,
         wants_usage=request.stream,
     )
-    inner = provider.prepare(chat, target)
+    try:
+        inner = provider.prepare(chat, target)
+    except InvalidRequest as error:
+        error.param = translated.origin(error.param) if error.param else None
+        raise
     relay = ByChat(inner.relay, teller, body=request.body)
-    return Prepared(inner.outgoing, relay, [*translated.dropped, *inner.dropped])
+    return Prepared(inner.outgoing, relay, [*translated.dropped, *map(translated.origin, inner.dropped)])
 
 
 class ByChat:

@@ -5,6 +5,8 @@ completion". What the provider can't be told and would change the answer is refu
 something beside the answer is left out, and named.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from llm.errors import InvalidRequest
@@ -28,10 +30,22 @@ _CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
 
 
 class Translated(NamedTuple):
-    """A request in another dialect, and the names of the fields that were left out."""
+    """A request in another dialect, and the names of the fields that were left out.
+
+    ``origins``: which of the caller's fields some of its fields came from, where their names differ.
+    """
 
     fields: Fields
     dropped: list[str]
+    origins: Mapping[str, str] = MappingProxyType({})
+
+    def origin(self, name: str) -> str:
+        """Return the caller's field that a field came from, or one that holds it."""
+        ends = [at for at, letter in enumerate(name) if letter in ".["]
+        for end in (len(name), *reversed(ends)):
+            if name[:end] in self.origins:
+                return self.origins[name[:end]] + name[end:]
+        return name
 
 
 def to_chat(asked: MessagesBody, *, model: str, accepts: Accepts) -> Translated:

@@ -46,9 +46,12 @@ def to_chat(asked: ResponsesBody, *, model: str, accepts: Accepts) -> Translated
     for name in _REFUSED:
         if getattr(asked, name):
             raise InvalidRequest(f"Only OpenAI itself keeps what `{name}` asks for.", param=name)
+    if asked.max_output_tokens is not None and asked.max_output_tokens < 1:
+        raise InvalidRequest("`max_output_tokens` must be at least 1.", param="max_output_tokens")
+    messages, origins = _messages(asked, accepts)
     fields: Fields = {
         "model": model,
-        "messages": _messages(asked, accepts),
+        "messages": messages,
         accepts.limit: asked.max_output_tokens,
         "tools": [_tool(tool) for tool in asked.tools or ()] or None,
         "tool_choice": _choice(asked.tool_choice),
@@ -64,16 +67,19 @@ def to_chat(asked: ResponsesBody, *, model: str, accepts: Accepts) -> Translated
     if accepts.samples(model):
         beside |= {"temperature": asked.temperature, "top_p": asked.top_p}
     told = {name: value for name, value in (fields | beside).items() if value is not None}
-    return Translated(told, _dropped(asked, told))
+    return Translated(told, _dropped(asked, told), origins)
 
 
-def _messages(asked: ResponsesBody, accepts: Accepts) -> list[Fields]:
+def _messages(asked: ResponsesBody, accepts: Accepts) -> tuple[list[Fields], dict[str, str]]:
+    """Return the messages, and where what they hold came from."""
     told: list[Fields] = [{"role": "system", "content": asked.instructions}] if asked.instructions else []
+    origins = {"messages": "input", "reasoning_effort": "reasoning.effort"}
     if isinstance(asked.input, str):
-        return [*told, {"role": "user", "content": asked.input}]
+        return [*told, {"role": "user", "content": asked.input}], origins
     for at, item in enumerate(asked.input):
         _tell(told, item, accepts, at=f"input[{at}]")
-    return told
+        origins |= _origins(told, item, at=f"input[{at}]")
+    return told, origins
 
 
 def _tell(told: list[Fields], item: Item, accepts: Accepts, *, at: str) -> None:
@@ -94,6 +100,25 @@ def _tell(told: list[Fields], item: Item, accepts: Accepts, *, at: str) -> None:
             # Most servers know a developer's message only by its older name.
             role = "system" if item.role == "developer" else item.role
             told.append({"role": role, "content": _content(item.content or "", accepts, at=f"{at}.content")})
+
+
+def _origins(told: list[Fields], item: Item, *, at: str) -> dict[str, str]:
+    """Return where in the last message an item stands that was added just now."""
+    last = f"messages[{len(told) - 1}]"
+    match item.type:
+        case "function_call":
+            return {f"{last}.tool_calls[{len(told[-1]['tool_calls']) - 1}].function": at}
+        case "function_call_output":
+            return _content_origins(item.output, told=f"{last}.content", at=f"{at}.output")
+        case "message":
+            return _content_origins(item.content, told=f"{last}.content", at=f"{at}.content")
+    return {}
+
+
+def _content_origins(content: str | list[Part] | None, *, told: str, at: str) -> dict[str, str]:
+    parts = content if isinstance(content, list) else []
+    files = [number for number, part in enumerate(parts) if isinstance(part, FilePart)]
+    return {told: at} | {f"{told}[{number}].file": f"{at}[{number}]" for number in files}
 
 
 def _assistant(told: list[Fields]) -> Fields:

@@ -4,9 +4,16 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
+from agents.crypto import Secret
+from llm.errors import InvalidRequest
+from llm.providers.base import Target
+from llm.providers.registry import PROVIDERS
+from llm.requests import Call, read_responses
 from llm.sse import Events, data_of, name_of
 from tests.llm.gateway import TOKEN, agent
 
@@ -257,6 +264,70 @@ async def test_what_lives_at_openai_is_a_400_elsewhere_and_named(house, echo, mo
     error = answered.json()["error"]
     assert (answered.status, error["code"], error["param"]) == (400, "invalid_request", param)
     assert await echo.arequests() == []
+
+
+SAID = [
+    {"role": "user", "content": "Weather?"},
+    {"role": "developer", "content": [{"type": "input_text", "text": "Be kind."}]},
+    {"type": "reasoning", "id": "rs_1", "summary": []},
+    {"role": "assistant", "content": "Let me see."},
+    {"type": "function_call", "call_id": "c1", "name": "weather", "arguments": "{}"},
+    {"type": "function_call_output", "call_id": "c1", "output": "Sunny"},
+]
+TEXT = {"type": "input_text", "text": "This:"}
+NO_IMAGE = {"type": "input_image", "image_url": "ftp://bakery.example/cake.png"}
+NO_FILE = {"type": "input_file", "file_data": "data:text/csv;base64,YTti", "filename": "a.csv"}
+UNSAYABLE = [
+    ({"role": "user", "content": [TEXT, NO_IMAGE]}, "content[1].image_url"),
+    ({"role": "user", "content": [TEXT, TEXT, NO_FILE]}, "content[2].file_data"),
+    ({"role": "system", "content": [TEXT, {**NO_IMAGE, "image_url": "https://bakery.example/a.png"}]}, "content[1]"),
+    ({"type": "function_call", "call_id": "c2", "name": "weather", "arguments": "[]"}, "arguments"),
+    ({"type": "function_call_output", "call_id": "c2", "output": [NO_FILE]}, "output[0].file_data"),
+    ({"type": "function_call_output", "call_id": "c2", "output": [TEXT, NO_IMAGE]}, "output[1].image_url"),
+]
+
+
+@given(
+    before=st.lists(st.sampled_from(SAID), max_size=8),
+    unsayable=st.sampled_from(UNSAYABLE),
+    after=st.lists(st.sampled_from(SAID), max_size=2),
+    instructions=st.sampled_from(["", "Be brief."]),
+)
+def test_what_claude_cannot_be_told_is_named_where_the_caller_wrote_it(before, unsayable, after, instructions):
+    item, field = unsayable
+    param = refused_by_claude(input=[*before, item, *after], instructions=instructions)
+    assert param == f"input[{len(before)}].{field}"
+
+
+@pytest.mark.parametrize(
+    ("asked", "param"),
+    [
+        ({"input": ""}, "input"),
+        ({"input": [{"type": "reasoning"}], "instructions": "Be brief."}, "input"),
+        ({"input": "Hello", "max_output_tokens": 0}, "max_output_tokens"),
+        ({"input": "Hello", "tool_choice": "required"}, "tool_choice"),
+    ],
+)
+def test_the_request_as_a_whole_is_named_in_its_own_words_too(asked, param):
+    assert refused_by_claude(**asked) == param
+
+
+def refused_by_claude(**asked):
+    """The field that a request is refused for."""
+    target = Target(
+        provider="anthropic", model="claude-haiku-4-5", base_url="http://127.0.0.1:1", key=Secret("sk-alex")
+    )
+    call = Call(id="r", token="", body=json.dumps(asked).encode(), headers={})
+    with pytest.raises(InvalidRequest) as caught:
+        PROVIDERS["anthropic"].prepare(read_responses(call, target.model), target)
+    return caught.value.param
+
+
+async def test_what_claude_is_not_told_is_named_in_the_callers_words(house, echo):
+    model = on(house, echo, "anthropic")
+    asked = {"model": model, "input": "Hello", "max_output_tokens": 500, "reasoning": {"effort": "low"}, "top_p": 0.5}
+    answered = await ask(house, {**asked, "temperature": 0.5})
+    assert answered.headers["x-vutler-dropped"] == "top_p, reasoning.effort"
 
 
 async def test_nothing_goes_on_in_the_background_where_nobody_counts(house, echo):
