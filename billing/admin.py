@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from unfold.admin import ModelAdmin, TabularInline
@@ -282,7 +283,7 @@ class BillingProfileAdmin(ModelAdmin):  # type: ignore[misc]
     @admin.display(description=gettext_lazy("tax"))
     def tax(self, profile: BillingProfile) -> str:
         """Return the rate of its invoices."""
-        return f"{profile.tax_rate.normalize():f} %"
+        return _("%(number)s%%") % {"number": number_format(profile.tax_rate.normalize())}
 
 
 @admin.register(Credit)

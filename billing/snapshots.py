@@ -1,5 +1,6 @@
 """What an invoice keeps of the world on the day it's drawn up: names, addresses, and every line in words."""
 
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -50,6 +51,11 @@ def describe_together(line: InvoiceLine, *, agents: int) -> str:
         ),
     }
     return texts[line.kind] % {"plan": plan(line.tier, on=line.month).name, "count": agents}
+
+
+def tax_name(rate: Decimal) -> str:
+    """Return the tax at a rate (percent) in words, in the active language: Tax 8.875%."""
+    return _("Tax %(rate)s%%") % {"rate": number_format(rate.normalize())}
 
 
 def month_name(month: str) -> str:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from billing.invoicing import Kind
 from billing.models import CreditNote, Invoice, InvoiceLine, Status
-from billing.snapshots import describe_together
+from billing.snapshots import describe_together, tax_name
 
 # More lines than that are summed up by plan, with the detail behind.
 MANY: Final = 40
@@ -120,7 +120,7 @@ def _content(
 ) -> Content:
     many = len(parts) > MANY
     subtotal, tax, total = sums
-    taxed = [(_tax_name(invoice), money(tax))] if tax or invoice.tax_ppm else []
+    taxed = [(tax_name(invoice.tax_rate), money(tax))] if tax or invoice.tax_ppm else []
     before = [(_("Subtotal"), money(subtotal)), *taxed] if taxed else []
     seller, buyer = invoice.snapshot["seller"], invoice.snapshot["buyer"]
     return Content(
@@ -174,12 +174,6 @@ def _invoice_notes(invoice: Invoice) -> list[str]:
         notes.append(_("This invoice was taken back. Nothing is to be paid."))
     notes.append(_("Months are calendar months in UTC. A token is counted once, as input or as output."))
     return notes
-
-
-def _tax_name(invoice: Invoice) -> str:
-    rate = invoice.tax_rate.normalize()
-    shown = number_format(rate.quantize(Decimal(1)) if rate == rate.to_integral_value() else rate)
-    return _("Tax %(rate)s%%") % {"rate": shown}
 
 
 def _row(line: InvoiceLine, amount: Decimal) -> Row:

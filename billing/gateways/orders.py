@@ -6,13 +6,12 @@ from datetime import date, timedelta
 from typing import Final
 
 from django.utils import translation
-from django.utils.translation import gettext as _
 
 from billing.gateways.base import Item, Note, Order, Payer
 from billing.invoicing import NOTHING, Kind
 from billing.models import BillingProfile, CreditNote, Invoice, InvoiceLine
 from billing.payments import PaymentAccount, SentInvoice
-from billing.snapshots import describe_together
+from billing.snapshots import describe_together, tax_name
 from metering.periods import Month
 
 MOST: Final = 249  # lines: Stripe takes 250, and tax is one
@@ -56,9 +55,8 @@ def _items(invoice: Invoice) -> list[Item]:
     lines = list(invoice.lines.all())
     items = _by_plan(lines) if len(lines) > MOST else [_item(each) for each in lines]
     if invoice.tax:
-        rate = f"{invoice.tax_rate.normalize():f}"
         first, last = _days(invoice.month)
-        text = _("Tax %(rate)s%%") % {"rate": rate}
+        text = tax_name(invoice.tax_rate)
         # A line of its own: what we computed once on the sum, and nothing that is rounded again line by line.
         items.append(Item(place=0, text=text, amount=invoice.tax, first=first, last=last))
     return items

@@ -35,10 +35,11 @@ def stripe_keys(settings, fake, monkeypatch) -> None:
     settings.STRIPE_API_BASE = fake.url
 
 
-def issued(person: Person, *, tax_ppm: int = 0) -> Invoice:
+def issued(person: Person, *, tax_ppm: int = 0, language: str = "en") -> Invoice:
     """Return the person's February: $180.00 of hosting and $5.00 of Starter, and tax."""
     came_early(person)
-    BillingProfile.objects.update_or_create(workspace=person.workspace, defaults={"tax_ppm": tax_ppm})
+    details = {"tax_ppm": tax_ppm, "language": language}
+    BillingProfile.objects.update_or_create(workspace=person.workspace, defaults=details)
     on_plan(person, "economy")
     [invoice] = services.close(workspace_ids=[person.workspace.pk], month=FEBRUARY, at=CLOSED)
     return invoice

@@ -44,6 +44,16 @@ def test_what_an_invoice_says(elena):
     assert said.notes[0] == "Please pay by March 16, 2026."
 
 
+@pytest.mark.parametrize(("tax_ppm", "said"), [(200_000, "TVA 20\u00a0%"), (55_000, "TVA 5,5\u00a0%")])
+def test_in_french_a_tax_is_vat_with_its_rate_as_the_french_write_it(elena, tax_ppm, said):
+    invoice = issue(elena, tax_ppm=tax_ppm, language="fr", vat_number="FR40303265045")
+    note = services.credit(invoice=invoice, reason="Panne", at=CLOSED, by="Finance")
+    for written in (content.of_invoice(invoice), content.of_credit_note(note)):
+        assert written.sums[1][0] == said
+        assert written.labels["vat"] == "Numéro de TVA"
+        assert "tax" not in str(written.plain()).lower()
+
+
 def test_many_agents_are_summed_up_by_plan_with_the_detail_behind(elena):
     for number in range(41):
         bot = on_plan(elena, "economy", name=f"Bot {number}")

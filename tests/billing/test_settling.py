@@ -50,6 +50,12 @@ def test_elena_s_card_is_charged_for_exactly_what_her_invoice_says(elena, fake, 
     assert (invoice.status, invoice.paid_at) == (Status.PAID, CLOSED)
 
 
+def test_a_french_invoice_is_french_at_stripe_too(elena, fake, gateway):
+    settle(issued(elena, tax_ppm=88_750, language="fr"), gateway)
+    [there] = fake.invoices()
+    assert there["lines"][-1]["description"] == "TVA 8,875\u00a0%"
+
+
 def test_without_a_card_it_is_sent_with_a_link(elena, fake, gateway):
     sent = settle(issued(elena), gateway)
     [there] = fake.invoices()
