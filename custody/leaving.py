@@ -52,6 +52,9 @@ def erase_closed(*, at: datetime) -> int:
     """
     waiting = Workspace.objects.filter(erased_at=None).exclude(closed_at=None)
     settled = [workspace for workspace in waiting if not _still_invoiced(workspace, at)]
+    # The records first, of all of them after one roll-up: whoever is killed in between comes again.
+    for _deleted in retention.forgotten({workspace.pk: tomorrow(at) for workspace in settled}):
+        pass
     for workspace in settled:
         _erase(workspace, at)
     return len(settled)
@@ -71,15 +74,12 @@ def _still_invoiced(workspace: Workspace, at: datetime) -> bool:
     return bool(rated.draft.lines)
 
 
+@transaction.atomic
 def _erase(workspace: Workspace, at: datetime) -> None:
-    # The records first: whoever is killed in between comes again.
-    for _deleted in retention.forgotten({workspace.pk: tomorrow(at)}):
-        pass
-    with transaction.atomic():
-        _sweep(workspace)
-        for agent in workspace.agents.all():
-            Agent.objects.filter(pk=agent.pk).update(name=_nameless(agent), template="", provider="", model="")
-        Workspace.objects.filter(pk=workspace.pk).update(name=_nameless(workspace), erased_at=at)
+    _sweep(workspace)
+    for agent in workspace.agents.all():
+        Agent.objects.filter(pk=agent.pk).update(name=_nameless(agent), template="", provider="", model="")
+    Workspace.objects.filter(pk=workspace.pk).update(name=_nameless(workspace), erased_at=at)
 
 
 def _sweep(workspace: Workspace, *, sparing: Collection[str] = ()) -> None:

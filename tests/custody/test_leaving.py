@@ -1,6 +1,7 @@
 """A workspace ends: at once for its people and programs, and for good when its last invoice is out."""
 
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 import time_machine
@@ -127,6 +128,24 @@ def test_who_never_paid_is_erased_without_an_invoice(alex, bot):
     leaving.close(workspace=alex.workspace, by=alex.user, at=CLOSED_AT)
     assert leaving.erase_closed(at=OUT) == 1
     assert (UsageRecord.objects.count(), Invoice.objects.count()) == (0, 0)
+
+
+def test_however_many_end_in_a_night_their_records_are_counted_once_and_then_go(closed, alex, bot, monkeypatch):
+    HostingChoice.objects.create(workspace=alex.workspace, code="self-hosted", from_day=date(2026, 1, 1))
+    leaving.close(workspace=alex.workspace, by=alex.user, at=CLOSED_AT)
+    list(closing.close_month(FEBRUARY, at=OUT))
+    store(record(bot, cost_input="0.40", cost_output="0.02"))
+    counted, count = [], rollups.roll_up
+
+    def roll_up() -> int:
+        counted.append(UsageRecord.objects.count())
+        return count()
+
+    monkeypatch.setattr(rollups, "roll_up", roll_up)
+    assert leaving.erase_closed(at=OUT) == 2
+    assert counted == [3]
+    assert UsageRecord.objects.count() == 0
+    assert MonthlyUsage.objects.get(agent_id=bot.pk).cost_total == Decimal("0.42")
 
 
 def test_only_an_owner_ends_it(elena, maya):
