@@ -1,4 +1,4 @@
-"""What people thought of answers: taken at ``POST /v1/feedback``, one a request, the last word counts."""
+"""What people thought of answers, at ``POST /v1/feedback`` and on pages: one a request, the last word counts."""
 
 import asyncio
 import time
@@ -88,7 +88,7 @@ class Desk:
             wanted = UUID(request_id)
         except ValueError:
             raise _unknown(request_id) from None
-        while not (found := await self._in_thread(partial(_found, wanted))):
+        while not (found := await self._in_thread(partial(request_of, wanted))):
             # Its first 48 bits are when it was made (milliseconds): what is old, or never was, isn't waited for.
             if not 0 <= time.time() - (wanted.int >> 80) / 1_000 < STORED_WITHIN:
                 raise _unknown(request_id)
@@ -99,6 +99,15 @@ class Desk:
 
     async def _in_thread(self, work: Callable[[], Answer]) -> Answer:
         return await asyncio.get_running_loop().run_in_executor(self._thread, _on_a_live_connection, work)
+
+
+def request_of(request_id: UUID) -> UsageRecord | None:
+    """Return the record of a request, whoever made it; None where there is none.
+
+    Raises:
+        StoreUnavailable: when the meter's database is away.
+    """
+    return next(iter(get_store().find([request_id])), None)
 
 
 def keep(record: UsageRecord, *, score: float, label: str = "", at: datetime) -> None:
@@ -117,6 +126,11 @@ def keep(record: UsageRecord, *, score: float, label: str = "", at: datetime) ->
     )
 
 
+def take_back(record: UsageRecord) -> None:
+    """Forget what was thought of an answer."""
+    Feedback.objects.filter(request_id=record.pk).delete()
+
+
 def _score(given: Given) -> float:
     if (given.score is None) == (given.thumbs is None):
         raise InvalidRequest("Send a `score` from 0 to 1, or `thumbs`: up or down.", param="score")
@@ -130,7 +144,3 @@ def _unknown(request_id: str) -> NotFound:
 def _on_a_live_connection(work: Callable[[], Answer]) -> Answer:
     close_old_connections()
     return work()
-
-
-def _found(request_id: UUID) -> UsageRecord | None:
-    return next(iter(get_store().find([request_id])), None)

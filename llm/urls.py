@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from llm import views
+from llm import feedback_views, views
 from llm.compare import views as compare
 from llm.experiments import views as experiments
 
@@ -19,6 +19,7 @@ urlpatterns = [
     path("experiments/<uuid:experiment_id>/delete/", experiments.delete, name="delete_experiment"),
     path("agents/<uuid:agent_id>/check-key/", views.check_agent_key, name="check_key"),
     path("keys/<uuid:key_id>/check/", views.check_saved_key, name="check_saved_key"),
+    path("usage/requests/<uuid:request_id>/thumb/", feedback_views.thumb, name="thumb"),
     path("compare/", compare.compare, name="compare"),
     path("compare/prompts/<uuid:set_id>/delete/", compare.delete_prompts, name="delete_prompts"),
     path("compare/<uuid:comparison_id>/", compare.comparison, name="comparison"),

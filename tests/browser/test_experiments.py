@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from agents import services
 from llm.experiments import results
-from llm.models import Experiment
+from llm.models import Experiment, Feedback
 from tests.browser.conftest import DESKTOP, PHONE, axe, no_horizontal_scroll
 from tests.metering.records import record, store
 
@@ -120,3 +120,24 @@ def test_an_experiment_from_its_beginning_to_the_winners_adoption(live, mayas, h
     desktop.goto(f"{live.url}/experiments/")
     expect(desktop.get_by_text("adopted: gpt-4o-mini")).to_be_visible()
     look(desktop, "experiments-list")
+
+
+def test_what_she_thinks_of_an_answer_is_one_click_by_mouse_or_keyboard(live, mayas, helper, look):
+    store(*(record(helper, at=timezone.now(), cost_input="0.0031", cost_output="0.0038") for _three in "abc"))
+    store(record(helper, at=timezone.now() - timedelta(hours=1), status="timeout"))
+    mayas.goto(f"{live.url}/usage/{helper.pk}/")
+    good = mayas.get_by_role("button", name="Good answer").first
+    bad = mayas.get_by_role("button", name="Bad answer").first
+    good.click()
+    expect(good).to_have_attribute("aria-pressed", "true")
+    expect(good).to_be_focused()
+    mayas.keyboard.press("Tab")
+    mayas.keyboard.press("Enter")
+    expect(bad).to_have_attribute("aria-pressed", "true")
+    expect(good).to_have_attribute("aria-pressed", "false")
+    mayas.get_by_role("button", name="Good answer").nth(1).click()
+    expect(mayas.locator(".thumb[aria-pressed=true]")).to_have_count(2)
+    look(mayas, "usage-thumbs")
+    mayas.keyboard.press("Enter")
+    expect(mayas.locator(".thumb[aria-pressed=true]")).to_have_count(1)
+    assert [each.score for each in Feedback.objects.all()] == [0.0]
