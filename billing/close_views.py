@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
+from kombu.exceptions import OperationalError
 
 from billing import tasks
 from billing.agreeing import CloseReport, close_report
@@ -62,9 +63,21 @@ def _close(request: HttpRequest, month: Month) -> HttpResponse:
     if timezone.now() < month.end:
         messages.warning(request, _("This month isn't over."))
     else:
-        tasks.close_month.delay(str(month), by=str(request.user))
-        messages.success(request, _("%(month)s is being closed. Look again in a moment.") % {"month": month})
+        _begin(request, month)
     return redirect(f"{reverse('admin:billing_close')}?month={month}")
+
+
+def _begin(request: HttpRequest, month: Month) -> None:
+    try:
+        tasks.close_month.delay(str(month), by=str(request.user))
+    except OperationalError:
+        said = _(
+            "The close of %(month)s couldn't be started, and nothing has changed: Redis, where background jobs wait, "
+            "can't be reached. Try again once it's back, or run manage.py close_month %(month)s on the server."
+        )
+        messages.error(request, said % {"month": month})
+    else:
+        messages.success(request, _("%(month)s is being closed. Look again in a moment.") % {"month": month})
 
 
 def _title(month: Month) -> str:

@@ -10,9 +10,10 @@ from django.contrib.auth.models import Group, Permission
 from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
+from kombu.exceptions import OperationalError
 
 from agents.models import AuditEntry, User
-from billing import services
+from billing import services, tasks
 from billing.models import BillingProfile, Credit, CreditNote, HostingChoice, HostingPlan, Invoice
 from metering import rollups
 from tests.billing.customers import CLOSED, FEBRUARY, came_early, on_plan, use
@@ -57,6 +58,21 @@ def test_finance_closes_a_month_and_reads_its_report(finance, elena, mailoutbox)
         assert figure in said
     assert AuditEntry.objects.get(action="invoice.issued").actor == "finance@vutler.example"
     assert len(mailoutbox) == 1
+
+
+def test_a_close_that_cannot_be_started_says_so_and_what_to_do(finance, elena, monkeypatch):
+    came_early(elena)
+
+    def away(*_args: str, **_names: str) -> None:
+        raise OperationalError("Error 111 connecting to 127.0.0.1:6379. Connection refused.")
+
+    monkeypatch.setattr(tasks.close_month, "delay", away)
+    with time_machine.travel(CLOSED, tick=False):
+        said = finance.post(CLOSE, {"month": "2026-02"}, follow=True).content.decode()
+    assert "The close of 2026-02 couldn&#x27;t be started, and nothing has changed" in said
+    assert "run manage.py close_month 2026-02 on the server" in said
+    assert ("is being closed" in said, "6379" in said) == (False, False)
+    assert not Invoice.objects.exists()
 
 
 def test_a_month_that_goes_on_is_not_closed(finance, elena):
