@@ -11,6 +11,8 @@ from agents.models import Workspace
 from billing.documents import pdf, tables
 from billing.models import Invoice
 from custody.archive import Files
+from llm.experiments import results
+from llm.models import Experiment, Feedback
 from metering import exports, reading
 from metering.periods import Month
 from metering.store import get_store
@@ -21,6 +23,12 @@ MEMBERS: Final = ("email", "role", "since")
 CHANGES: Final = ("at", "who", "action", "what")
 PROMPTS: Final = ("set", "prompt")
 COMPARED: Final = ("at", "agent", "prompt", "asked", "status", "thumb", "answer")
+EXPERIMENTS: Final = (
+    *("experiment_id", "experiment", "agent", "goal", "status", "started", "ended"),
+    *("arm_id", "side", "weight", "key", "model", "plan", "instructions", "adopted"),
+    *("sessions", "requests", "cost", "seconds", "success", "feedback"),
+)
+FEEDBACK: Final = ("at", "agent_id", "agent", "request_id", "score", "label", "arm_id")
 MONTHS: Final = (
     *("month", "agent_id", "agent", "requests", "failed", "tokens_input", "tokens_output", "tokens_on_plan"),
     *("price_total", "cost_total"),
@@ -42,6 +50,8 @@ def _files(workspace: Workspace, until: Month) -> Iterator[tuple[str, Iterable[b
     yield "requests.csv", _requests(workspace)
     yield "prompts.csv", _table(PROMPTS, _prompts(workspace))
     yield "compared.csv", _table(COMPARED, _compared(workspace))
+    yield "experiments.csv", _table(EXPERIMENTS, _experiments(workspace))
+    yield "feedback.csv", _table(FEEDBACK, _feedback(workspace))
     invoices = list(Invoice.objects.issued().filter(workspace=workspace).order_by("number"))
     yield "invoices.csv", [tables.as_csv(invoices).encode()]
     for invoice in invoices:
@@ -53,14 +63,16 @@ def _files(workspace: Workspace, until: Month) -> Iterator[tuple[str, Iterable[b
 def _said(workspace: Workspace) -> str:
     return _(
         "All data of %(workspace)s. Times are UTC, amounts USD.\n\n"
-        "agents.csv    your agents, deleted ones included\n"
-        "members.csv   who belongs to the workspace\n"
-        "changes.csv   who changed what\n"
-        "months.csv    what each agent used in each month\n"
-        "requests.csv  every request that is still kept\n"
-        "prompts.csv   prompts you saved to compare with\n"
-        "compared.csv  comparisons you kept, with their prompts and answers\n"
-        "invoices.csv  the lines of your invoices; the documents are in invoices/\n\n"
+        "agents.csv       your agents, deleted ones included\n"
+        "members.csv      who belongs to the workspace\n"
+        "changes.csv      who changed what\n"
+        "months.csv       what each agent used in each month\n"
+        "requests.csv     every request that is still kept\n"
+        "prompts.csv      prompts you saved to compare with\n"
+        "compared.csv     comparisons you kept, with their prompts and answers\n"
+        "experiments.csv  the sides of your experiments, and what came of them\n"
+        "feedback.csv     what was thought of answers, from 0 (bad) to 1 (good)\n"
+        "invoices.csv     the lines of your invoices; the documents are in invoices/\n\n"
         "Keys and tokens are in none of them.\n"
     ) % {"workspace": workspace.name}
 
@@ -102,6 +114,31 @@ def _compared(workspace: Workspace) -> Iterator[Sequence[Any]]:
         for each in run.answers.all():
             asked = run.columns[each.column]["name"]
             yield run.created_at, run.agent, run.prompts[each.prompt], asked, each.status, each.thumb, each.text
+
+
+def _experiments(workspace: Workspace) -> Iterator[Sequence[Any]]:
+    mine = Experiment.objects.filter(agent__workspace=workspace).select_related("agent").prefetch_related("arms")
+    for each in mine.order_by("started_at", "pk"):
+        last = each.looks.last()
+        came_to = {side.arm: side for side in results.read(last).sides} if last else {}
+        whole = (each.pk, each.name, each.agent, each.goal, each.status, each.started_at, each.ended_at)
+        for arm in each.arms.all():
+            adopted = "yes" if arm.pk == each.adopted_id else "no"
+            side = (arm.pk, arm.name, arm.weight, arm.key_name, arm.model, arm.tier, arm.instructions, adopted)
+            yield (*whole, *side, *_came_to(came_to.get(arm.pk)))
+
+
+def _came_to(side: results.Figures | None) -> Sequence[Any]:
+    if side is None:
+        return (None,) * 6
+    shares = (None if value is None else round(value, 4) for value in (side.seconds, side.success, side.feedback))
+    return (side.sessions, side.requests, results.usd(side.cost), *shares)
+
+
+def _feedback(workspace: Workspace) -> Iterator[Sequence[Any]]:
+    names = dict(workspace.agents.values_list("pk", "name"))
+    for each in Feedback.objects.filter(agent_id__in=names).order_by("agent_id", "-given_at").iterator():
+        yield each.given_at, each.agent_id, names[each.agent_id], each.request_id, each.score, each.label, each.arm
 
 
 def _months(workspace: Workspace, until: Month) -> Iterator[Sequence[Any]]:

@@ -39,6 +39,7 @@ COLUMNS: Final = (
     "streamed",
     "provenance",
     "price_version",
+    "experiment_arm",
 )
 # Whose plan it is doesn't ask who answers, nor what that costs us.
 OURS: Final = frozenset({"provider", "model", "cost_input", "cost_output", "cost_total", "price_version", "provenance"})

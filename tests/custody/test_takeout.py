@@ -19,8 +19,13 @@ from agents.models import AuditEntry, Member, Role
 from billing import services
 from custody.archive import AT_ONCE, zipped
 from llm.compare.services import save_prompts
+from llm.experiments import results
+from llm.experiments import services as experiments
+from llm.experiments.services import Side
+from llm.feedback import keep, request_of
 from llm.models import Comparison
 from tests.billing.customers import CLOSED, FEBRUARY, came_early, on_plan, use
+from tests.metering.records import FEBRUARY as FEBRUARY_16
 from tests.metering.records import record, store
 
 DOWNLOAD = "/settings/data/download/"
@@ -64,8 +69,11 @@ def full(elena, stefan) -> dict[str, str]:
         workspace=workspace, agent=own, columns=[{"name": "gpt-4o"}], count=1, kept=True, prompts=["=Bread?"]
     )
     run.answers.create(prompt=0, column=0, status="ok", text="Yes.", thumb=1)
+    tried_out(elena, own)
     theirs = on_plan(stefan, "premium", name="Stefan's")
-    store(record(theirs))
+    answer = record(theirs)
+    store(answer)
+    thought_of(answer, 0.1, label="Stefan's own")
     services.close(workspace_ids=[workspace.pk, stefan.workspace.pk], month=FEBRUARY, at=CLOSED)
     return {
         "key": "sk-elena-0123456789-abcd",
@@ -73,6 +81,46 @@ def full(elena, stefan) -> dict[str, str]:
         "workspace_token": workspace_token.reveal(),
         "request": request,
     }
+
+
+def tried_out(elena, agent) -> None:
+    """Let two models answer her agent for a day, have one answer liked, and adopt the second."""
+    sides = [Side(name="today"), Side(model="gpt-4o", instructions="=Be brief.", weight=3)]
+    begun = experiments.start(
+        agent=agent, name="Bigger?", goal="cost", sides=sides, by=elena.user, at=datetime(2026, 2, 10, tzinfo=UTC)
+    )
+    bigger = begun.arms.get(position=1)
+    answer = record(agent, cost_input="0.01", cost_output="0.02", experiment_arm=str(bigger.pk), session="b" * 16)
+    store(answer)
+    thought_of(answer, 1.0, label="polite")
+    results.look(begun, at=FEBRUARY_16)
+    experiments.adopt(experiment=begun, arm=bigger, by=elena.user, at=FEBRUARY_16)
+
+
+def thought_of(answer, score: float, *, label: str) -> None:
+    made = request_of(answer.id)
+    assert made is not None
+    keep(made, score=score, label=label, at=FEBRUARY_16)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_connections_are_closed")
+async def test_experiments_and_what_was_thought_of_answers_are_in_it(elena, stefan):
+    await sync_to_async(full)(elena, stefan)
+    archive = await taken(elena)
+    today, bigger = table(archive, "experiments.csv")
+    assert (today["experiment"], today["goal"], today["status"]) == ("Bigger?", "cost", "ended")
+    assert (today["side"], today["adopted"], today["sessions"], today["cost"]) == ("today", "no", "0", "")
+    told = [bigger[name] for name in ("agent", "model", "weight", "instructions", "adopted")]
+    assert told == ["'=cmd()", "gpt-4o", "3", "'=Be brief.", "yes"]
+    came_to = [bigger[name] for name in ("sessions", "requests", "cost", "seconds", "success", "feedback")]
+    assert came_to == ["1", "1", "0.03", "1.2", "1.0", "1.0"]
+    [thought] = table(archive, "feedback.csv")
+    assert (thought["agent"], thought["score"], thought["label"]) == ("'=cmd()", "1.0", "polite")
+    assert (thought["at"], thought["arm_id"]) == ("2026-02-16T18:00:00Z", bigger["arm_id"])
+    arms = {row["id"]: row["experiment_arm"] for row in table(archive, "requests.csv")}
+    assert arms[thought["request_id"]] == bigger["arm_id"]
+    assert "experiments.csv" in archive.read("README.txt").decode()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -87,13 +135,14 @@ async def test_everything_is_in_it_and_nothing_of_others(elena, stefan):
         ("Helpdesk", "managed", "economy"),
         ("'=cmd()", "byokey", ""),
     ]
-    managed, own = sorted(table(archive, "requests.csv"), key=lambda row: row["tier"], reverse=True)
+    [managed] = [row for row in table(archive, "requests.csv") if row["tier"] == "economy"]
+    [own] = [row for row in table(archive, "requests.csv") if row["tier"] == "byokey" and not row["experiment_arm"]]
     assert (managed["id"], managed["agent"], managed["tokens_input"]) == (made["request"], "Helpdesk", "2500000")
     assert (managed["model"], managed["cost_total"], own["cost_total"]) == ("", "", "0.75")
     months = {row["agent"]: row for row in table(archive, "months.csv")}
     assert {row["month"] for row in months.values()} == {"2026-02"}
     assert (months["Helpdesk"]["tokens_on_plan"], months["Helpdesk"]["cost_total"]) == ("2500000", "")
-    assert months["'=cmd()"]["cost_total"] == "0.75"
+    assert months["'=cmd()"]["cost_total"] == "0.78"
     amounts = [row["amount"] for row in table(archive, "invoices.csv")]
     assert amounts == ["180.00", "5.00", "1.00", "0.00"]
     assert table(archive, "prompts.csv") == [{"set": "Sundays", "prompt": "Do you open?"}]
