@@ -13,12 +13,15 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
 
 from tests.conftest import Person
 
 DESKTOP: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 390, "height": 844}
+# How long things take says more about the machine than about the pages (milliseconds).
+PATIENCE = 20_000
+expect.set_options(timeout=PATIENCE)
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -85,7 +88,7 @@ def new_context(chromium: Browser, trouble: Trouble) -> Iterator[Callable[..., B
         context = chromium.new_context(
             viewport=viewport, has_touch=phone, is_mobile=phone, device_scale_factor=2 if phone else 1, locale="en-GB"
         )
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(PATIENCE)
         context.on("page", trouble.watch)
         contexts.append(context)
         return context
