@@ -151,19 +151,16 @@ def shipping(records: int = 100_000) -> float:
     assert agent
     one = record(agent, at=timezone.now(), tier="economy", mode="managed")
     lines = [msgspec.json.encode(msgspec.structs.replace(one, id=record_id())) for _ in range(records)]
-    journal = Journal(Path(os.environ["VAR_DIR"]) / "journal", append=get_store().append)
-    journal.start()
 
-    async def write() -> None:
+    async def ship() -> None:
+        journal = Journal(Path(os.environ["VAR_DIR"]) / "journal", append=get_store().append)
+        journal.start()
         # So many requests at a time wait for their record to be on disk.
         for start in range(0, records, AT_ONCE):
             await asyncio.gather(*map(journal.write, lines[start : start + AT_ONCE]))
+        await journal.close(within=600)
 
-    def ship() -> None:
-        asyncio.run(write())
-        journal.close(within=600)
-
-    return records / timed(ship)
+    return records / timed(lambda: asyncio.run(ship()))
 
 
 def insert(count: int, *, span: str) -> None:

@@ -1,10 +1,10 @@
 """The journal: a record is on disk before its answer ends, and reaches the store exactly once.
 
-Records are appended to a segment, a file of JSON lines that one process holds locked. A thread writes what has
-gathered and syncs it to disk in one go (group commit), then lets the waiting answers end. Every half second the
-segment is closed and becomes *ready*; another thread ships ready segments to the store and removes them. While
-the store is away they gather on disk. A process that dies leaves a segment without a lock behind, which the next
-one to look adopts. Shipping twice is harmless: the store knows the ids.
+Records are appended to a segment, a file of JSON lines that one process holds locked. What has gathered is written
+and synced to disk in one go (group commit), and then the waiting answers end. Every half second the segment is closed
+and becomes *ready*; a thread ships ready segments to the store and removes them. While the store is away they gather
+on disk. A process that dies leaves a segment without a lock behind, which the next one to look adopts. Shipping twice
+is harmless: the store knows the ids.
 
     NAME.open    being written, locked by its writer
     NAME.ready   complete, waiting for the store
@@ -15,17 +15,18 @@ import asyncio
 import contextlib
 import fcntl
 import os
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 import structlog
 from django.db import connections
 
+from metering.disk import Disk
 from metering.store.base import BadRecord, StoreUnavailable
 
 ROTATE_AFTER: Final = 0.5  # seconds
@@ -39,6 +40,7 @@ log = structlog.get_logger(__name__)
 
 Append = Callable[[Sequence[bytes]], int]
 Waiting = list[tuple[bytes, "asyncio.Future[None]"]]
+T = TypeVar("T")
 
 
 class JournalClosed(Exception):
@@ -46,31 +48,30 @@ class JournalClosed(Exception):
 
 
 class Journal:
-    """One process's journal. ``write`` from the event loop; everything else happens in two threads."""
+    """One process's journal, in its event loop. Threads do what may take long: begin and end files, and ship."""
 
     def __init__(self, directory: Path, *, append: Append) -> None:
         """Use ``directory`` (made if need be, shared by all processes) and ship with ``append``."""
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._append = append
-        self._lock = threading.Lock()
         self._gathering: Waiting = []
-        # What has gathered, batch by batch, and at last None. One put a batch is all that wakes the writing thread.
-        self._batches: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
-        self._taken = self._settled = 0
+        self._handed_over: Waiting = []
+        self._news = asyncio.Event()  # something was handed over, or a segment is due
+        self._writing: asyncio.Task[None] | None = None
+        self._files = ThreadPoolExecutor(1, thread_name_prefix="journal-files")
+        self._closing = False
         self._ship = threading.Event()
-        self._closing = threading.Event()
+        self._written = threading.Event()  # the last segment is ready
+        self._shipping = threading.Thread(target=self._ship_forever, name="journal-ship", daemon=True)
+        self.waiting = 0  # records that aren't on disk yet
         self.store_failures = 0
-        self._threads = [
-            threading.Thread(target=target, name=f"journal-{target.__name__}", daemon=True)
-            for target in (self._write_forever, self._ship_forever)
-        ]
 
     def start(self) -> None:
-        """Begin to write and ship; adopt what a dead process left."""
+        """Begin to write, in the event loop that runs, and to ship; adopt what a dead process left."""
+        self._writing = asyncio.get_running_loop().create_task(self._write_forever())
         self._ship.set()
-        for thread in self._threads:
-            thread.start()
+        self._shipping.start()
 
     def write(self, line: bytes, *, to_come: int = 0) -> "asyncio.Future[None]":
         """Take a record (JSON, no line break); the future is done when it's on disk, or failed if it can't be.
@@ -82,115 +83,125 @@ class Journal:
         Raises:
             JournalClosed: after :meth:`close`.
         """
+        if self._closing:
+            raise JournalClosed
         loop = asyncio.get_running_loop()
         done = loop.create_future()
-        with self._lock:
-            if self._closing.is_set():
-                raise JournalClosed
-            self._gathering.append((line, done))
-            self._taken += 1
-            gathered = len(self._gathering)
-            if gathered * 2 >= to_come + self.waiting:
-                self._hand_over()
-            elif gathered == 1:
-                loop.call_later(GATHER_FOR, self._gathered, self._gathering)
+        self._gathering.append((line, done))
+        self.waiting += 1
+        gathered = len(self._gathering)
+        if gathered * 2 >= to_come + self.waiting:
+            self._hand_over()
+        elif gathered == 1:
+            loop.call_later(GATHER_FOR, self._gathered, self._gathering)
         return done
 
-    @property
-    def waiting(self) -> int:
-        """How many records aren't on disk yet."""
-        return self._taken - self._settled
-
-    def close(self, *, within: float = 10.0) -> None:
+    async def close(self, *, within: float = 10.0) -> None:
         """Write what was taken, try for ``within`` seconds to ship it, and stop. What is left stays on disk."""
-        with self._lock:
-            self._closing.set()
-            self._hand_over()
-        self._batches.put(None)
-        self._ship.set()
-        deadline = time.monotonic() + within
-        for thread in self._threads:
-            if thread.is_alive():
-                thread.join(max(deadline - time.monotonic(), 0.1))
+        self._closing = True
+        self._hand_over()
+        if self._writing:
+            await asyncio.wait([self._writing])
+            await asyncio.to_thread(self._shipping.join, within)
 
     def _gathered(self, batch: Waiting) -> None:
         """Hand a batch over that has waited for long enough, if it is still here."""
-        with self._lock:
-            if batch is self._gathering:
-                self._hand_over()
+        if batch is self._gathering:
+            self._hand_over()
 
     def _hand_over(self) -> None:
-        """Give the writing thread what has gathered. Call with the lock held."""
-        batch, self._gathering = self._gathering, []
-        if batch:
-            self._batches.put(batch)
+        self._handed_over += self._gathering
+        self._gathering = []
+        self._news.set()
 
     # --- writing --------------------------------------------------------------------------------
 
-    def _write_forever(self) -> None:
+    async def _write_forever(self) -> None:
+        disk = Disk(self._files)
         segment: Segment | None = None
-        last = False
-        while not last:
-            batch, last = self._next_batch(within=ROTATE_AFTER if segment else None)
-            if batch:
-                segment = self._commit(segment, batch)
-                self._settled += len(batch)
-            if segment and (last or segment.due()):
-                segment.finish()
-                segment = None
-                self._ship.set()
-        connections.close_all()
-
-    def _next_batch(self, *, within: float | None) -> tuple[Waiting, bool]:
-        """Wait for a batch, and take those behind it along; tell whether it was the last."""
         batch: Waiting = []
         try:
-            handed_over = self._batches.get(timeout=within)
-            while handed_over is not None:
-                batch += handed_over
-                handed_over = self._batches.get_nowait()
-        except queue.Empty:
-            return batch, False
-        return batch, True
+            while not self._closing or self._handed_over:
+                await self._news.wait()
+                self._news.clear()
+                batch, self._handed_over = self._handed_over, []
+                if batch:
+                    segment = await self._commit(segment, batch, disk)
+                    batch = []
+                if segment and (segment.due or self._closing):
+                    await self._in_thread(segment.finish)
+                    segment = None
+                    self._ship.set()
+        except asyncio.CancelledError:
+            # The event loop ends, and nobody closed the journal. What is written twice is stored once.
+            self._closing = True
+            self._write_at_last(segment, batch + self._handed_over + self._gathering)
+            raise
+        finally:
+            disk.close()
+            self._files.shutdown(wait=False)
+            self._written.set()
+            self._ship.set()
 
-    def _commit(self, segment: "Segment | None", waiting: Waiting) -> "Segment | None":
-        lines = [line for line, _done in waiting]
+    async def _commit(self, segment: "Segment | None", batch: Waiting, disk: Disk) -> "Segment | None":
+        """Put a batch on disk and let its answers end; return the segment for the next one."""
+        lines = [line for line, _done in batch]
         failure: Exception | None = None
         try:
-            segment = segment or Segment.create(self._directory)
-            segment.write(lines)
-        except OSError as error:
+            if segment is None:
+                segment = await self._in_thread(Segment.create, self._directory)
+                asyncio.get_running_loop().call_later(ROTATE_AFTER, self._rotate, segment)
+            await segment.write(lines, disk)
+        except Exception as error:  # whatever it is, the journal must live: all later answers wait for it
             log.error("journal_unwritable", error=str(error), records=len(lines))
             if segment:
-                segment.finish()
+                await self._in_thread(segment.finish)
                 segment = None
-            failure = self._straight_to_store(lines, error)
-        _resolve([done for _line, done in waiting], failure)
+            failure = await self._in_thread(self._straight_to_store, lines, error)
+        self.waiting -= len(batch)
+        for _line, done in batch:
+            _settle(done, failure)
         return segment
 
-    def _straight_to_store(self, lines: list[bytes], error: OSError) -> Exception | None:
+    def _straight_to_store(self, lines: list[bytes], error: Exception) -> Exception | None:
         # No disk to write to: the store itself is the next best place that survives a crash.
         try:
             for start in range(0, len(lines), BATCH):
                 self._append(lines[start : start + BATCH])
-        except Exception as worse:  # whatever it is, the thread must live: all later answers wait for it
+        except Exception as worse:
             log.error("store_unwritable_too", error=type(worse).__name__, records=len(lines))
             return error
+        finally:
+            connections.close_all()
         return None
+
+    def _rotate(self, segment: "Segment") -> None:
+        segment.due = True
+        self._news.set()
+
+    def _write_at_last(self, segment: "Segment | None", batch: Waiting) -> None:
+        """Write what nobody waits for any more."""
+        if batch:
+            segment = segment or Segment.create(self._directory)
+            segment.append([line for line, _done in batch])
+        if segment:
+            segment.finish()
+
+    def _in_thread(self, function: Callable[..., T], *args: Any) -> "asyncio.Future[T]":
+        return asyncio.get_running_loop().run_in_executor(self._files, function, *args)
 
     # --- shipping -------------------------------------------------------------------------------
 
     def _ship_forever(self) -> None:
         pause = 0.0
-        while not self._closing.is_set():
+        while not self._written.is_set():
             # A store that is away gets its rest, however many segments become ready meanwhile.
             if pause:
-                self._closing.wait(pause)
+                self._written.wait(pause)
             else:
                 self._ship.wait(ADOPT_EVERY)
             self._ship.clear()
             pause = self._ship_once(pause)
-        self._threads[0].join()
         self._ship_once(0.0)
         connections.close_all()
 
@@ -215,7 +226,7 @@ class Segment:
         self._path = path
         self._descriptor = descriptor
         self._size = 0
-        self._opened = time.monotonic()
+        self.due = False  # it's time to hand it over
 
     @classmethod
     def create(cls, directory: Path) -> "Segment":
@@ -237,26 +248,40 @@ class Segment:
                 raise
             os.close(descriptor)  # somebody adopted it, empty, between its birth and its lock: begin again
 
-    def write(self, lines: Sequence[bytes]) -> None:
+    async def write(self, lines: Sequence[bytes], disk: Disk) -> None:
         """Append ``lines`` and wait until the disk has them.
 
         Raises:
             OSError: when the disk won't; the segment is then as it was before.
+        """
+        size = self._size
+        self.append(lines)
+        try:
+            await disk.sync(self._descriptor)
+        except OSError:
+            self._cut(size)
+            raise
+
+    def append(self, lines: Sequence[bytes]) -> None:
+        """Append ``lines``, which are then safe from the process's end, but not yet from the machine's.
+
+        Raises:
+            OSError: when there is no room; the segment is then as it was before.
         """
         data = b"\n".join(lines) + b"\n"
         try:
             view = memoryview(data)
             while view:
                 view = view[os.write(self._descriptor, view) :]
-            os.fdatasync(self._descriptor)
         except OSError:
-            os.ftruncate(self._descriptor, self._size)
+            self._cut(self._size)
             raise
         self._size += len(data)
+        self.due = self.due or self._size >= ROTATE_AT
 
-    def due(self) -> bool:
-        """Tell whether it's time to hand the segment over."""
-        return self._size >= ROTATE_AT or time.monotonic() - self._opened >= ROTATE_AFTER
+    def _cut(self, size: int) -> None:
+        os.ftruncate(self._descriptor, size)
+        self._size = size
 
     def finish(self) -> None:
         """Hand the segment over to whoever ships."""
@@ -352,21 +377,15 @@ def _hold(descriptor: int, path: Path) -> bool:
         return False
 
 
-def _resolve(futures: "list[asyncio.Future[None]]", failure: Exception | None) -> None:
-    """Let the waiting answers end, on their own event loop."""
-
-    def settle() -> None:
-        for future in futures:
-            if future.done():
-                continue
-            if failure is None:
-                future.set_result(None)
-            else:
-                future.set_exception(failure)
-                future.exception()  # whose caller went away has nobody left to look at it
-
-    with contextlib.suppress(RuntimeError):  # the loop is gone, and with it everybody who waited
-        futures[0].get_loop().call_soon_threadsafe(settle)
+def _settle(done: "asyncio.Future[None]", failure: Exception | None) -> None:
+    """Let a waiting answer end."""
+    if done.done():
+        return
+    if failure is None:
+        done.set_result(None)
+    else:
+        done.set_exception(failure)
+        done.exception()  # whose caller went away has nobody left to look at it
 
 
 def sync_directory(directory: Path) -> None:

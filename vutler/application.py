@@ -107,7 +107,7 @@ class Application:
         running.show(None)
         await self._announcements.stop()
         await self._conditions.stop()
-        await asyncio.to_thread(self._journal.close)
+        await self._journal.close()
         await self._upstream.close()
         await self._gateway.close()
         await asyncio.to_thread(self._owners.close)

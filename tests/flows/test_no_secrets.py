@@ -337,9 +337,10 @@ async def test_a_mistake_of_ours_is_logged_by_its_place_and_not_by_its_words(hou
     monkeypatch.setattr("llm.own.relay", relay)
     body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": SAID["a prompt"]}]}
     answered = await house.call(body)
-    said = answered.body.decode() + logged.getvalue() + str(house.records())
+    record = await house.record()
+    said = answered.body.decode() + logged.getvalue() + str(record)
     assert answered.json()["error"]["code"] == "internal_error"
-    assert (house.record()["status"], house.record()["http_status"]) == ("provider_cut", 500)  # nobody's fault but ours
+    assert (record["status"], record["http_status"]) == ("provider_cut", 500)  # nobody's fault but ours
     assert "gateway_failed" in said
     assert "in relay" in said
     assert OWNERS not in said

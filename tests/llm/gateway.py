@@ -141,14 +141,14 @@ class House:
     pool: Pool
     used: dict[str, int]
 
-    def records(self) -> list[dict[str, Any]]:
+    async def records(self) -> list[dict[str, Any]]:
         """What the store has been sent, once the journal is closed."""
-        self.journal.close()
+        await self.journal.close()
         return [json.loads(line) for line in self.lines]
 
-    def record(self) -> dict[str, Any]:
+    async def record(self) -> dict[str, Any]:
         """The one record that there must be."""
-        [record] = self.records()
+        [record] = await self.records()
         return record
 
 
@@ -239,7 +239,7 @@ async def house(
         pool=pool,
         used=used,
     )
-    journal.close()
+    await journal.close()
     snapshots.close()
     await gateway.close()
     owners.close()

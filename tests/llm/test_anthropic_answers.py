@@ -78,7 +78,7 @@ async def test_cached_tokens_are_told_and_counted_once(claude):
     body = says("[[cached=100]] [[cache_write=30]] [[cache_write_1h=7]] hello")
     usage = (await claude.call(body)).json()["usage"]
     assert usage["prompt_tokens_details"] == {"cached_tokens": 100, "cache_write_tokens": 37}
-    record = claude.record()
+    record = await claude.record()
     assert record["tokens_input"] == usage["prompt_tokens"]
     assert (record["cache_read"], record["cache_write"]) == (100, 37)
 
@@ -107,7 +107,7 @@ async def test_an_error_in_mid_stream_is_told_and_recorded_as_partial(claude):
     answered = await claude.call(says("[[stream_error=3]] one two three four", stream=True))
     assert answered.events()[-1]["error"]["message"]
     assert b"[DONE]" not in answered.body
-    record = claude.record()
+    record = await claude.record()
     assert record["provenance"] == "partial"
     assert record["tokens_input"] == 5
 

@@ -52,7 +52,7 @@ async def test_where_the_first_provider_fails_the_backup_answers(stefans, echo, 
     assert (first.provider, first.json()["model"]) == ("openai", "gpt-4o-mini")
     assert (second.provider, second.json()["model"]) == ("mistral", "mistral-small-latest")
     assert second.headers["authorization"] == f"Bearer {BACKUP_KEY}"
-    record = stefans.record()
+    record = await stefans.record()
     assert statuses(record) == [("openai", status), ("mistral", 200)]
     assert (record["provider"], record["model"], record["status"]) == ("mistral", "mistral-small-latest", "ok")
     assert (record["mode"], record["tier"], record["tokens_input"], record["tokens_output"]) == (
@@ -80,7 +80,7 @@ async def test_where_nobody_answers_the_backup_does(stefans, echo, body):
     stefans.agents[TOKEN] = agent("openai", "http://127.0.0.1:1/v1", backup=backup(echo))
     answered = await stefans.call(body)
     assert (answered.status, said(answered)) == (200, "You said: one two three four")
-    record = stefans.record()
+    record = await stefans.record()
     assert statuses(record) == [("openai", None), ("mistral", 200)]
     assert (record["status"], record["http_status"]) == ("ok", 200)
 
@@ -90,7 +90,7 @@ async def test_an_answer_that_breaks_off_before_its_first_byte_is_asked_for_agai
     echo.script(f"cut={cut}", provider="openai")
     answered = await stefans.call(body)
     assert (answered.status, said(answered)) == (200, "You said: one two three four")
-    assert stefans.record()["status"] == "ok"
+    assert (await stefans.record())["status"] == "ok"
 
 
 async def test_a_silent_provider_is_given_up_for_the_backup(stefans, echo, monkeypatch):
@@ -106,7 +106,7 @@ async def test_after_the_first_byte_a_cut_is_a_cut(stefans, echo):
     answered = await stefans.call(STREAM)
     assert answered.events()[-1]["error"]["code"] == "upstream_unavailable"
     assert len(await echo.arequests(count=1)) == 1
-    record = stefans.record()
+    record = await stefans.record()
     assert (record["status"], record["provenance"], len(record["attempts"])) == ("provider_cut", "partial", 1)
 
 
@@ -117,7 +117,7 @@ async def test_where_both_fail_the_caller_gets_the_last_ones_own_words(stefans, 
     assert (answered.status, answered.headers["retry-after"]) == (429, "7")
     assert answered.json()["object"] == "error"  # Mistral's own form
     assert (answered.headers["x-vutler-provider"], answered.headers["x-vutler-attempts"]) == ("mistral", "2")
-    record = stefans.record()
+    record = await stefans.record()
     assert statuses(record) == [("openai", 500), ("mistral", 429)]
     assert (record["status"], record["http_status"], record["cost_total"]) == ("provider_error", 429, 0)
 
@@ -127,7 +127,7 @@ async def test_where_nobody_answers_at_all_the_caller_gets_a_502(stefans, echo):
     stefans.agents[TOKEN] = agent("openai", "http://127.0.0.1:1/v1", backup=nowhere)
     answered = await stefans.call(HELLO)
     assert (answered.status, answered.json()["error"]["code"]) == (502, "upstream_unavailable")
-    record = stefans.record()
+    record = await stefans.record()
     assert (record["status"], statuses(record)) == ("unreachable", [("openai", None), ("mistral", None)])
 
 
@@ -139,7 +139,7 @@ async def test_what_the_backup_cannot_be_asked_gets_the_first_ones_refusal_whole
     assert (answered.status, answered.headers["retry-after"]) == (429, "7")
     assert answered.json()["error"]["message"] == "Echo was told to answer 429."
     assert (answered.headers["x-vutler-provider"], answered.headers["x-vutler-attempts"]) == ("openai", "1")
-    assert statuses(stefans.record()) == [("openai", 429)]
+    assert statuses(await stefans.record()) == [("openai", 429)]
 
 
 async def test_what_the_backup_cannot_be_asked_is_a_502_where_the_first_is_not_there(stefans, echo):
@@ -157,7 +157,7 @@ async def test_a_backup_that_speaks_another_dialect_is_translated(stefans, echo,
     echo.script("status=500", provider="openai")
     answered = await stefans.call(body)
     assert said(answered) == "You said: one two three four"
-    assert stefans.record()["model"] == "claude-haiku-4-5"
+    assert (await stefans.record())["model"] == "claude-haiku-4-5"
 
 
 async def test_a_backup_without_a_model_is_asked_for_the_same_one_in_the_same_bytes(stefans, echo):
@@ -185,7 +185,7 @@ async def test_a_caller_who_leaves_while_the_backup_is_asked_is_recorded_so(stef
     leave.set()
     await call
     assert [each.outcome for each in await echo.arequests(count=2)] == ["answered", "client_gone"]
-    record = stefans.record()
+    record = await stefans.record()
     assert (record["status"], statuses(record)) == ("client_closed", [("openai", 500), ("mistral", None)])
 
 
@@ -238,7 +238,7 @@ async def test_no_request_falls_back_onto_somebody_elses_key(house, echo, smuggl
     assert answered.status != 200
     [received] = await echo.arequests(count=1)
     assert received.headers["authorization"] == "Bearer sk-stefan-0123456789"
-    assert len(house.record()["attempts"]) == 1
+    assert len((await house.record())["attempts"]) == 1
 
 
 def test_nor_does_an_agent_run_on_one_in_the_first_place(stefans_agent, bot):

@@ -16,7 +16,7 @@ async def test_the_input_is_counted_and_priced(house, echo):
     assert [len(each["embedding"]) for each in answered.json()["data"]] == [64, 64]
     [received] = await echo.arequests(count=1)
     assert received.path == "/openai/v1/embeddings"
-    record = house.record()
+    record = await house.record()
     assert (record["tokens_input"], record["tokens_output"], record["provenance"]) == (6, 0, "reported")
     # 6 × $0.02 a million, in picodollars
     assert (record["cost_input"], record["cost_output"], record["cost_total"]) == (120_000, 0, 120_000)
@@ -33,7 +33,7 @@ async def test_the_bytes_go_through_unchanged(house, echo):
 async def test_a_refusal_comes_back_as_it_is(house):
     answered = await ask(house, {**TEXTS, "input": "[[status=429]] hello"})
     assert (answered.status, answered.json()["error"]["code"]) == (429, "rate_limit_exceeded")
-    assert house.record()["status"] == "provider_error"
+    assert (await house.record())["status"] == "provider_error"
 
 
 @pytest.mark.parametrize(("body", "param"), [({"model": "m"}, "input"), ({"input": "a", "model": 3}, "model")])

@@ -22,7 +22,7 @@ async def test_alex_is_answered_by_his_provider_with_his_key(house, echo):
     assert answered.json()["choices"][0]["message"]["content"] == "You said: one two three four"
     [received] = await echo.arequests(count=1)
     assert received.headers["authorization"] == "Bearer sk-alex-0123456789-wxyz"
-    record = house.record()
+    record = await house.record()
     assert record["id"] == answered.headers["x-request-id"]
     assert (record["agent_id"], record["workspace_id"]) == (AGENT, WORKSPACE)
     assert (record["provider"], record["model"], record["tier"], record["mode"]) == (
@@ -69,7 +69,7 @@ async def test_a_stream_comes_in_pieces_and_its_usage_is_counted_but_not_shown(h
     assert all(event["choices"] for event in answered.events()[:-1])
     [received] = await echo.arequests(count=1)
     assert received.json()["stream_options"] == {"include_usage": True}
-    record = house.record()
+    record = await house.record()
     assert (record["tokens_input"], record["tokens_output"], record["provenance"]) == (4, 6, "reported")
     assert record["streamed"]
     assert record["ttft_ms"] is not None
@@ -103,7 +103,7 @@ async def test_every_provider_answers_and_is_counted(house, echo, provider, mode
         assert answered.events()[-1] == "[DONE]"
     else:
         assert answered.json()["choices"][0]["message"]["content"] == "You said: one two three four"
-    record = house.record()
+    record = await house.record()
     assert (record["tokens_input"], record["tokens_output"]) == (4, 6)
     assert record["provenance"] == ("unpriced" if provider == "custom" else "reported")
     assert (record["cost_total"] is None) == (provider == "custom")
@@ -111,7 +111,7 @@ async def test_every_provider_answers_and_is_counted(house, echo, provider, mode
 
 async def test_cached_and_reasoning_tokens_are_counted_once(house):
     await house.call(says("[[cached=100]] [[reasoning=20]] hello"))
-    record = house.record()
+    record = await house.record()
     assert (record["cache_read"], record["reasoning"]) == (100, 20)
     assert record["tokens_input"] - record["cache_read"] == 3
     assert record["tokens_output"] == 20 + 3
@@ -122,13 +122,13 @@ async def test_cached_and_reasoning_tokens_are_counted_once(house):
 async def test_what_openrouter_says_it_charged_wins_over_our_rates(house, echo):
     house.agents[TOKEN] = agent("openrouter", echo.url("openrouter"), model="openai/gpt-4o-mini")
     await house.call(says("[[cost=0.0123]] hello", model="openai/gpt-4o-mini"))
-    record = house.record()
+    record = await house.record()
     assert (record["cost_input"], record["cost_output"], record["cost_total"]) == (None, None, 12_300_000_000)
 
 
 async def test_a_model_nobody_has_priced_is_unpriced_and_never_free(house):
     await house.call({**HELLO, "model": "gpt-9-preview"})
-    record = house.record()
+    record = await house.record()
     assert (record["provenance"], record["cost_total"], record["price_version"]) == ("unpriced", None, "")
 
 
@@ -139,7 +139,7 @@ async def test_the_providers_refusal_comes_back_as_it_is(house, echo, status):
     assert "message" in answered.json()["error"]
     if status == 429:
         assert answered.headers["retry-after"] == "7"
-    record = house.record()
+    record = await house.record()
     assert (record["status"], record["http_status"], record["cost_total"]) == ("provider_error", status, 0)
     assert len(await echo.arequests(count=1)) == 1
 
@@ -164,7 +164,7 @@ async def test_a_stream_that_the_provider_cuts_says_so_and_is_recorded_as_partia
     assert "[DONE]" not in answered.events()
     assert answered.events()[-1]["error"]["code"] == "upstream_unavailable"
     assert answered.ended
-    record = house.record()
+    record = await house.record()
     assert (record["status"], record["provenance"], record["http_status"]) == ("provider_cut", "partial", 200)
     assert record["tokens_output"] > 0
 
@@ -173,7 +173,7 @@ async def test_a_stream_that_the_provider_cuts_says_so_and_is_recorded_as_partia
 async def test_a_provider_that_hangs_up_before_its_first_byte_is_a_502(house, stream):
     answered = await house.call(says("[[cut=0]] hello", stream=stream))
     assert (answered.status, answered.json()["error"]["code"]) == (502, "upstream_unavailable")
-    record = house.record()
+    record = await house.record()
     assert (record["status"], record["http_status"]) == ("unreachable", 502)
 
 
@@ -181,14 +181,14 @@ async def test_a_provider_that_nobody_answers_for_is_a_502(house):
     house.agents[TOKEN] = agent("openai", "http://127.0.0.1:1/v1")
     answered = await house.call(HELLO)
     assert (answered.status, answered.json()["error"]["code"]) == (502, "upstream_unavailable")
-    assert house.record()["status"] == "unreachable"
+    assert (await house.record())["status"] == "unreachable"
 
 
 async def test_a_provider_that_stays_silent_is_a_504(house, monkeypatch):
     monkeypatch.setattr("llm.client.SILENT_AT_MOST", 0.05)
     answered = await house.call(says("[[delay=30]] hello"))
     assert (answered.status, answered.json()["error"]["code"]) == (504, "upstream_timeout")
-    record = house.record()
+    record = await house.record()
     assert (record["status"], record["provenance"]) == ("timeout", "partial")
 
 
@@ -196,7 +196,7 @@ async def test_a_stream_that_falls_silent_ends_with_an_error(house, monkeypatch)
     monkeypatch.setattr("llm.client.SILENT_AT_MOST", 0.05)
     answered = await house.call(says("[[stall=30]] a b c", stream=True))
     assert answered.events()[-1]["error"]["code"] == "upstream_unavailable"
-    assert house.record()["status"] == "timeout"
+    assert (await house.record())["status"] == "timeout"
 
 
 async def test_when_the_caller_leaves_in_mid_stream_the_provider_is_told_at_once(house, echo):
@@ -204,7 +204,7 @@ async def test_when_the_caller_leaves_in_mid_stream_the_provider_is_told_at_once
     [received] = await echo.arequests(count=1)
     assert received.outcome == "client_gone"
     assert received.chunks < 60
-    record = house.record()
+    record = await house.record()
     assert (record["status"], record["provenance"]) == ("client_closed", "partial")
     assert 0 < record["tokens_output"] < 60
 
@@ -218,18 +218,18 @@ async def test_when_the_caller_leaves_before_the_first_byte_the_provider_is_told
     answered = await call
     [received] = await echo.arequests(count=1)
     assert (answered.status, received.outcome) == (0, "client_gone")
-    assert house.record()["status"] == "client_closed"
+    assert (await house.record())["status"] == "client_closed"
 
 
 async def test_a_stream_without_done_gets_one(house):
     answered = await house.call(says("[[no_done]] hello", stream=True))
     assert answered.events()[-1] == "[DONE]"
-    assert house.record()["status"] == "ok"
+    assert (await house.record())["status"] == "ok"
 
 
 async def test_a_stream_without_usage_is_estimated_and_says_so(house):
     await house.call(says("[[no_usage]] hello there", stream=True))
-    record = house.record()
+    record = await house.record()
     assert (record["status"], record["provenance"]) == ("ok", "estimated")
     assert record["tokens_output"] > 0
 
@@ -258,7 +258,7 @@ async def test_who_is_nobodys_agent_is_not_let_in(house, echo, token):
     answered = await house.call(HELLO, token=token)
     assert (answered.status, answered.json()["error"]["code"]) == (401, "invalid_agent_token")
     assert await echo.arequests() == []
-    assert house.records() == []
+    assert await house.records() == []
 
 
 async def test_x_api_key_serves_as_well(house):
@@ -318,7 +318,7 @@ async def test_a_wrong_address_is_told_in_openais_words(house, method, path, sta
 
 async def test_the_request_type_is_on_the_record(house):
     await house.call(HELLO, headers={"x-vutler-request-type": "email"})
-    assert house.record()["request_type"] == "email"
+    assert (await house.record())["request_type"] == "email"
 
 
 async def test_an_unknown_request_type_is_refused(house):
@@ -332,7 +332,7 @@ async def test_the_providers_models_are_listed(house, echo):
     house.agents["of-anthropic"] = agent("anthropic", echo.url("anthropic"))
     answered = await house.call(b"", path="/v1/models", method="GET", token="of-anthropic")
     assert answered.json()["object"] == "list"
-    assert house.records() == []
+    assert await house.records() == []
 
 
 async def test_what_the_provider_has_no_equal_of_is_named_in_a_header(house, echo):

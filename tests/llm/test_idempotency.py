@@ -47,7 +47,7 @@ async def test_a_repeat_is_told_of_the_first_and_the_provider_isnt_asked(house, 
     assert again.headers["x-vutler-original-request-id"] == first.headers["x-request-id"]
     assert again.headers["x-should-retry"] == "false"
     assert len(await echo.arequests(count=1)) == 1
-    assert [record["id"] for record in house.records()] == [first.headers["x-request-id"]]
+    assert [record["id"] for record in await house.records()] == [first.headers["x-request-id"]]
 
 
 async def test_anthropics_sdk_is_told_in_its_own_words(house, echo):
@@ -68,7 +68,7 @@ async def test_of_twenty_at_once_one_reaches_the_provider(house, echo):
     named = {answer.headers["x-vutler-original-request-id"] for answer in answers if answer.status == 409}
     assert named == {winner.headers["x-request-id"]}
     assert len(await echo.arequests(count=1)) == 1
-    assert len(house.records()) == 1
+    assert len(await house.records()) == 1
 
 
 async def test_the_same_key_for_another_request_is_a_mistake(house, echo):

@@ -48,7 +48,7 @@ async def test_each_tier_answers_through_its_first_route_under_our_key(house, ec
     provider, model = ROUTES[tier][0]
     assert (received.provider, received.json()["model"]) == (provider, model)
     assert f"sk-pool-{provider}-1-0123456789" in str(received.headers)
-    record = house.record()
+    record = await house.record()
     assert (record["tier"], record["mode"], record["provider"], record["model"]) == (tier, "managed", provider, model)
     assert (record["tokens_input"], record["tokens_output"], record["provenance"]) == (4, 6, "reported")
     # 10 tokens at $5.00 a million
@@ -69,7 +69,7 @@ async def test_when_the_first_route_fails_the_second_answers_cleanly(house, echo
     said = answered.text() if "stream" in body else answered.json()["choices"][0]["message"]["content"]
     assert said == "You said: one two three four"
     assert (answered.headers["x-vutler-provider"], answered.headers["x-vutler-attempts"]) == (second, "2")
-    record = house.record()
+    record = await house.record()
     assert (record["status"], record["provider"], record["model"]) == ("ok", second, model)
     assert [each["provider"] for each in record["attempts"]] == [first, second]
     assert [each["status"] for each in record["attempts"]][1] == 200
@@ -94,7 +94,7 @@ async def test_once_a_request_has_had_its_time_no_third_way_is_tried(house, echo
     echo.script("delay=30")
     answered = await house.call(HELLO)
     assert (answered.status, answered.json()["error"]["code"]) == (504, "upstream_timeout")
-    record = house.record()
+    record = await house.record()
     assert (record["status"], [each["provider"] for each in record["attempts"]]) == ("timeout", ["minimax", "mistral"])
 
 
@@ -104,7 +104,7 @@ async def test_a_refused_connection_moves_on(house, echo, tier, settings):
     settings.PROVIDER_BASE_URL = lambda provider, _default: urls.get(provider) or echo.url(provider)
     answered = await house.call(HELLO)
     assert (answered.status, answered.headers["x-vutler-provider"]) == (200, second)
-    assert house.record()["attempts"][0]["status"] is None
+    assert (await house.record())["attempts"][0]["status"] is None
 
 
 async def test_after_the_first_byte_a_cut_is_a_cut(elenas, echo):
@@ -112,7 +112,7 @@ async def test_after_the_first_byte_a_cut_is_a_cut(elenas, echo):
     answered = await elenas.call(STREAM)
     assert answered.events()[-1]["error"]["code"] == "upstream_unavailable"
     assert len(await echo.arequests(count=1)) == 1
-    record = elenas.record()
+    record = await elenas.record()
     assert (record["status"], record["provenance"], len(record["attempts"])) == ("provider_cut", "partial", 1)
 
 
@@ -120,7 +120,7 @@ async def test_when_every_route_fails_the_caller_gets_one_502_and_the_meter_one_
     echo.script("status=500")
     answered = await elenas.call(HELLO)
     assert (answered.status, answered.json()["error"]["code"]) == (502, "upstream_unavailable")
-    record = elenas.record()
+    record = await elenas.record()
     assert (record["status"], record["http_status"], record["price_total"]) == ("provider_error", 502, 0)
     assert [each["status"] for each in record["attempts"]] == [500, 500]
 
@@ -183,7 +183,7 @@ async def test_a_caller_who_leaves_stops_the_provider_and_blames_no_key(elenas, 
     [received] = await echo.arequests(count=1)
     assert received.outcome == "client_gone"
     assert elenas.pool.health.key("minimax-1").success_rate == 1.0
-    assert elenas.record()["status"] == "client_closed"
+    assert (await elenas.record())["status"] == "client_closed"
 
 
 async def test_at_the_ceiling_the_agent_gets_402_and_nothing_is_asked(elenas, echo):
@@ -193,7 +193,7 @@ async def test_at_the_ceiling_the_agent_gets_402_and_nothing_is_asked(elenas, ec
     error = answered.json()["error"]
     assert (answered.status, error["code"]) == (402, "overage_ceiling_reached")
     assert await echo.arequests() == []
-    assert elenas.records() == []
+    assert await elenas.records() == []
 
 
 async def test_an_invoice_that_is_not_paid_stops_plans_with_402_that_sdks_do_not_repeat(elenas, echo):
@@ -205,7 +205,7 @@ async def test_an_invoice_that_is_not_paid_stops_plans_with_402_that_sdks_do_not
     assert (answered.status, error["code"], answered.headers["x-should-retry"]) == (402, "plans_paused", "false")
     assert "open invoice" in error["message"]
     assert await echo.arequests() == []
-    assert elenas.records() == []
+    assert await elenas.records() == []
 
 
 async def test_200_requests_at_once_against_a_ceiling_with_room_for_7(elenas, echo):
@@ -217,7 +217,7 @@ async def test_200_requests_at_once_against_a_ceiling_with_room_for_7(elenas, ec
     statuses = sorted(answer.status for answer in answers)
     assert statuses == [200] * statuses.count(200) + [402] * statuses.count(402)
     assert 1 <= statuses.count(200) <= 7
-    used = sum(record["tokens_input"] + record["tokens_output"] for record in elenas.records())
+    used = sum(record["tokens_input"] + record["tokens_output"] for record in await elenas.records())
     assert used <= 7 * 125
 
 

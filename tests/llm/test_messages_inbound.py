@@ -54,7 +54,7 @@ async def test_the_bytes_go_through_unchanged_both_ways(claude, echo):
         "anthropic",
         "claude-haiku-4-5",
     )
-    record = claude.record()
+    record = await claude.record()
     assert record["id"] == answered.headers["request-id"]
     assert "x-request-id" not in answered.headers
     assert (record["status"], record["provenance"]) == ("ok", "reported")
@@ -82,7 +82,7 @@ async def test_a_stream_comes_as_it_is_and_is_counted(claude):
     answered = await ask(claude, {**HELLO, "stream": True})
     assert text(answered) == "You said: one two three four"
     assert events(answered)[-1] == {"type": "message_stop"}
-    record = claude.record()
+    record = await claude.record()
     assert (record["tokens_input"], record["tokens_output"], record["streamed"]) == (4, 6, True)
     assert (record["status"], record["provenance"]) == ("ok", "reported")
 
@@ -90,7 +90,7 @@ async def test_a_stream_comes_as_it_is_and_is_counted(claude):
 @pytest.mark.parametrize("stream", [False, True])
 async def test_cache_writes_are_priced_by_how_long_they_last(claude, stream):
     await ask(claude, says("[[cached=100]] [[cache_write=30]] [[cache_write_1h=7]] hello", stream=stream))
-    record = claude.record()
+    record = await claude.record()
     assert (record["tokens_input"], record["cache_read"], record["cache_write"]) == (4 + 137, 100, 37)
     # 4 × $1.00, 100 × $0.10, 30 × $1.25 and 7 × $2.00 a million
     assert record["cost_input"] == 4_000_000 + 10_000_000 + 37_500_000 + 14_000_000
@@ -105,7 +105,7 @@ async def test_however_the_stream_is_cut_up_it_comes_whole(claude, split):
 async def test_a_stream_without_its_end_gets_one(claude):
     answered = await ask(claude, says("[[no_done]] hello", stream=True))
     assert events(answered)[-1] == {"type": "message_stop"}
-    assert claude.record()["status"] == "ok"
+    assert (await claude.record())["status"] == "ok"
 
 
 async def test_a_stream_that_the_provider_cuts_says_so_in_anthropics_words(claude):
@@ -113,7 +113,7 @@ async def test_a_stream_that_the_provider_cuts_says_so_in_anthropics_words(claud
     last = events(answered)[-1]
     assert (last["type"], last["error"]["type"]) == ("error", "api_error")
     assert last["request_id"] == answered.headers["request-id"]
-    record = claude.record()
+    record = await claude.record()
     assert (record["status"], record["provenance"]) == ("provider_cut", "partial")
     assert record["tokens_input"] == 7
 
@@ -121,7 +121,7 @@ async def test_a_stream_that_the_provider_cuts_says_so_in_anthropics_words(claud
 async def test_the_providers_own_error_in_mid_stream_is_told_once(claude):
     answered = await ask(claude, says("[[stream_error=3]] a b c d e f", stream=True))
     assert [each["error"]["type"] for each in events(answered) if each["type"] == "error"] == ["overloaded_error"]
-    record = claude.record()
+    record = await claude.record()
     assert (record["status"], record["provenance"]) == ("provider_cut", "partial")
 
 
@@ -130,13 +130,13 @@ async def test_the_providers_refusal_comes_back_as_it_is(claude, status):
     answered = await ask(claude, says(f"[[status={status}]] [[retry_after=7]] hello"))
     assert answered.status == status
     assert answered.json()["error"]["message"] == f"Echo was told to answer {status}."
-    record = claude.record()
+    record = await claude.record()
     assert (record["status"], record["http_status"], record["cost_total"]) == ("provider_error", status, 0)
 
 
 async def test_what_cannot_be_read_is_no_good_answer(claude):
     await ask(claude, says("[[garbage]] hello"))
-    record = claude.record()
+    record = await claude.record()
     assert (record["status"], record["http_status"]) == ("provider_error", 200)
 
 
@@ -175,7 +175,7 @@ async def test_anthropic_counts_tokens_itself(claude, echo):
     assert (received.path, received.json()) == ("/anthropic/v1/messages/count_tokens", asked)
     assert (answered.status, answered.json()) == (200, {"input_tokens": 4})
     assert "x-vutler-estimated" not in answered.headers
-    assert claude.records() == []
+    assert await claude.records() == []
 
 
 async def test_where_nobody_counts_tokens_they_are_estimated(house, echo):
@@ -183,7 +183,7 @@ async def test_where_nobody_counts_tokens_they_are_estimated(house, echo):
     assert (answered.status, answered.json()) == (200, {"input_tokens": 10})
     assert answered.headers["x-vutler-estimated"] == "true"
     assert await echo.arequests() == []
-    assert house.records() == []
+    assert await house.records() == []
 
 
 async def test_a_count_of_nothing_is_refused_in_anthropics_words(house):

@@ -61,7 +61,7 @@ async def test_text_and_usage(gpt):
     assert (whole["usage"]["input_tokens"], whole["usage"]["cache_read_input_tokens"]) == (4, 100)
     assert whole["usage"]["output_tokens"] == 5
     assert same(whole, streamed)
-    first, second = gpt.records()
+    first, second = await gpt.records()
     assert (first["tokens_input"], first["cache_read"], first["tokens_output"]) == (104, 100, 5)
     assert (second["tokens_input"], second["cache_read"], second["tokens_output"]) == (104, 100, 5)
 
@@ -336,13 +336,13 @@ async def test_a_providers_error_is_told_in_anthropics_words(house, echo, provid
     assert told["error"]["message"] == f"Echo was told to answer {status}."
     assert told["request_id"] == answered.headers["request-id"]
     assert answered.headers["retry-after"] == "7"
-    assert house.record()["status"] == "provider_error"
+    assert (await house.record())["status"] == "provider_error"
 
 
 async def test_an_answer_that_cannot_be_read_is_a_502(gpt):
     answered = await ask(gpt, says("[[garbage]] hello"))
     assert (answered.status, answered.json()["error"]["type"]) == (502, "api_error")
-    record = gpt.record()
+    record = await gpt.record()
     assert (record["status"], record["http_status"]) == ("provider_error", 502)
 
 
@@ -350,7 +350,7 @@ async def test_a_stream_that_the_provider_cuts(gpt):
     answered = await ask(gpt, says("[[cut=3]] a b c d e f", stream=True))
     assert text(answered) == "You said: a "
     assert events(answered)[-1]["error"]["type"] == "api_error"
-    record = gpt.record()
+    record = await gpt.record()
     assert (record["status"], record["provenance"]) == ("provider_cut", "partial")
     assert record["tokens_output"] > 0
 
@@ -360,7 +360,7 @@ async def test_a_stream_that_goes_wrong_is_told_once(gpt, how):
     answered = await ask(gpt, says(f"[[{how}]] a b c d e f", stream=True))
     assert [each["type"] for each in events(answered)].count("error") == 1
     assert events(answered)[-1]["type"] == "error"
-    assert gpt.record()["status"] == "provider_cut"
+    assert (await gpt.record())["status"] == "provider_cut"
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -369,7 +369,7 @@ async def test_usage_that_is_not_reported_is_estimated(gpt, stream):
     usage = events(answered)[-2]["usage"] if stream else answered.json()["usage"]
     assert usage["input_tokens"] > 4
     assert usage["output_tokens"] > 4
-    assert gpt.record()["provenance"] == "estimated"
+    assert (await gpt.record())["provenance"] == "estimated"
 
 
 @pytest.mark.parametrize("split", [1, 7])

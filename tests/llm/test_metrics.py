@@ -254,4 +254,4 @@ async def test_who_looks_on_and_fails_spoils_nothing(house, observers):
 
     observers.insert(0, Clumsy())
     assert (await house.call(HELLO)).status == 200
-    assert house.record()["status"] == "ok"
+    assert (await house.record())["status"] == "ok"

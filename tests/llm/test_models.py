@@ -25,7 +25,7 @@ async def test_one_of_them(house, echo, provider, name):
     assert (answered.status, found["id"], found["object"]) == (200, name, "model")
     listed = (await look(house, "/v1/models")).json()["data"]
     assert found in listed
-    assert house.records() == []
+    assert await house.records() == []
 
 
 async def test_one_that_does_not_exist(house):

@@ -83,7 +83,7 @@ async def test_every_provider_answers_and_is_counted(house, echo, provider):
     assert told[-1]["type"] == "response.completed"
     assert "".join(each["delta"] for each in told if "delta" in each) == "You said: one two three four"
     assert told[-1]["response"]["usage"]["total_tokens"] == 10
-    for record in house.records():
+    for record in await house.records():
         assert (record["tokens_input"], record["tokens_output"], record["status"]) == (4, 6, "ok")
 
 
@@ -97,7 +97,7 @@ async def test_the_bytes_are_passed_on_unchanged(house, echo):
 
 async def test_cached_and_reasoning_tokens_are_counted_once(house):
     await ask(house, {**HELLO, "input": "[[cached=100]] [[reasoning=20]] hello", "stream": True})
-    record = house.record()
+    record = await house.record()
     assert (record["tokens_input"], record["cache_read"]) == (103, 100)
     assert (record["tokens_output"], record["reasoning"]) == (23, 20)
 
@@ -110,7 +110,7 @@ async def test_a_stream_that_is_cut_says_so_once(house, echo, provider):
     assert [each["type"] for each in told].count("error") == 1
     assert told[-1]["code"] == "upstream_unavailable"
     assert told[-1]["sequence_number"] == len(told) - 1
-    record = house.record()
+    record = await house.record()
     assert (record["status"], record["provenance"]) == ("provider_cut", "partial")
 
 
@@ -119,7 +119,7 @@ async def test_the_providers_own_error_in_mid_stream_is_told_once(house, echo, p
     model = on(house, echo, provider)
     answered = await ask(house, {"model": model, "input": "[[stream_error=3]] a b c d e f", "stream": True})
     assert answered.body.count(b"event: error") == 1
-    assert house.record()["status"] == "provider_cut"
+    assert (await house.record())["status"] == "provider_cut"
 
 
 @pytest.mark.parametrize("provider", TRANSLATED)
@@ -228,7 +228,7 @@ async def test_an_answer_cut_by_its_limit_is_incomplete(house, echo):
     assert (whole["status"], whole["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
     told = events(await ask(house, {**body, "stream": True}))
     assert told[-1]["type"] == "response.incomplete"
-    assert [record["status"] for record in house.records()] == ["ok", "ok"]
+    assert [record["status"] for record in await house.records()] == ["ok", "ok"]
 
 
 @pytest.mark.parametrize("split", [1, 7])
@@ -343,7 +343,7 @@ async def test_a_refusal_is_in_openais_words(house, echo, provider, status):
     answered = await ask(house, {"model": model, "input": f"[[status={status}]] hello"})
     assert answered.status == status
     assert f"Echo was told to answer {status}." in answered.body.decode()
-    assert house.record()["status"] == "provider_error"
+    assert (await house.record())["status"] == "provider_error"
 
 
 @pytest.mark.parametrize(("provider", "status"), [("openai", 200), ("mistral", 502), ("anthropic", 502)])
@@ -351,4 +351,4 @@ async def test_what_cannot_be_read_is_no_good_answer(house, echo, provider, stat
     model = on(house, echo, provider)
     answered = await ask(house, {"model": model, "input": "[[garbage]] hello"})
     assert answered.status == status
-    assert house.record()["status"] == "provider_error"
+    assert (await house.record())["status"] == "provider_error"

@@ -106,7 +106,7 @@ async def test_a_request_is_a_span_with_the_names_of_the_conventions(house, trac
         "vutler.mode": "byokey",
         "vutler.attempts": 1,
     }
-    record = house.record()
+    record = await house.record()
     assert (span.end_time_unix_nano - span.start_time_unix_nano) == record["latency_ms"] * 1_000_000
     assert span.status.code == Status.STATUS_CODE_UNSET
 

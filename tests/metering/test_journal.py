@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from metering import journal as module
+from metering.disk import Disk
 from metering.journal import Journal, JournalClosed, Segment, ship
 from metering.store.base import BadRecord, StoreUnavailable
 
@@ -74,11 +75,11 @@ def directory(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def journal(directory, shelf):
+async def journal(directory, shelf):
     journal = Journal(directory, append=shelf.append)
     journal.start()
     yield journal
-    journal.close()
+    await journal.close()
 
 
 def left(directory: Path) -> list[str]:
@@ -93,12 +94,12 @@ def segment(directory: Path, content: bytes, *, name: str = "1.ready") -> Path:
     return path
 
 
-def full_disk(monkeypatch, *, after: int = 0) -> None:
-    """Make the disk full once so many more bytes are written by the journal."""
+def full_disk(monkeypatch, directory: Path, *, after: int = 0) -> None:
+    """Make the disk full once so many more bytes are written into ``directory``."""
     write, room = os.write, [after]
 
     def limited(descriptor, data) -> int:
-        if not threading.current_thread().name.startswith("journal"):
+        if Path(f"/proc/self/fd/{descriptor}").readlink().parent != directory:
             return write(descriptor, data)
         if not room[0]:
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -122,7 +123,13 @@ async def test_a_record_is_on_disk_when_its_future_is_done_and_in_the_store_a_mo
 
 async def test_records_that_come_together_share_one_sync(journal, shelf, monkeypatch):
     syncs: list[int] = []
-    monkeypatch.setattr(os, "fdatasync", syncs.append)
+    sync = Disk.sync
+
+    async def counted(disk: Disk, descriptor: int) -> None:
+        syncs.append(descriptor)
+        await sync(disk, descriptor)
+
+    monkeypatch.setattr(Disk, "sync", counted)
     await asyncio.gather(*map(journal.write, lines(500)))
     assert len(syncs) < 50
     await shelf.holds(500)
@@ -144,7 +151,7 @@ async def test_a_segment_that_grew_is_handed_over(journal, directory, shelf, mon
     await shelf.asked(1)
     assert left(directory).count(".ready") >= 3
     shelf.away = False
-    journal.close()
+    await journal.close()
     assert len(shelf.lines) == 12
     assert left(directory) == []
 
@@ -168,7 +175,7 @@ async def test_what_is_shipped_again_is_not_new(directory, shelf):
 
 async def test_closing_writes_and_ships_what_was_taken(journal, directory, shelf):
     waiting = [journal.write(line) for line in lines(100)]
-    await asyncio.to_thread(journal.close)
+    await journal.close()
     assert shelf.lines == lines(100)
     assert left(directory) == []
     await asyncio.gather(*waiting)
@@ -179,7 +186,7 @@ async def test_closing_writes_and_ships_what_was_taken(journal, directory, shelf
 async def test_closing_while_the_store_is_away_leaves_everything_on_disk(journal, directory, shelf):
     shelf.away = True
     await asyncio.gather(*map(journal.write, lines(100)))
-    await asyncio.to_thread(journal.close)
+    await journal.close()
     assert shelf.lines == []
     assert set(left(directory)) == {".ready"}
     shelf.away = False
@@ -187,36 +194,40 @@ async def test_closing_while_the_store_is_away_leaves_everything_on_disk(journal
 
 
 async def test_what_comes_in_while_closing_is_either_refused_or_kept(directory):
-    for _ in range(20):
+    for turns in range(20):
         shelf = Shelf()
         journal = Journal(directory, append=shelf.append)
         journal.start()
-        closing = threading.Thread(target=journal.close)
-        taken = []
-        for number, line in enumerate(lines(10_000)):
-            if number == 20:
-                closing.start()
+        taken = [(line, journal.write(line)) for line in lines(20)]
+        closing = asyncio.create_task(journal.close())
+        for line in lines(turns, start=20):
+            await asyncio.sleep(0)
             try:
                 taken.append((line, journal.write(line)))
             except JournalClosed:
                 break
-        await asyncio.to_thread(closing.join)
+        await closing
         await asyncio.gather(*[done for _line, done in taken])
         assert shelf.lines == [line for line, _done in taken]
 
 
-def test_the_event_loop_may_be_gone_before_the_disk_is_done(journal, shelf):
+@pytest.mark.parametrize("turns", range(12))
+def test_an_event_loop_that_ends_early_writes_and_ships_what_was_taken(directory, shelf, turns):
     async def leave() -> None:
+        journal = Journal(directory, append=shelf.append)
+        journal.start()
         for line in lines(10):
             journal.write(line)
+        for _turn in range(turns):
+            await asyncio.sleep(0)
 
     asyncio.run(leave())
-    journal.close()
+    asyncio.run(shelf.holds(10))
     assert shelf.lines == lines(10)
 
 
 async def test_a_journal_that_was_never_started_closes(directory, shelf):
-    Journal(directory, append=shelf.append).close()
+    await Journal(directory, append=shelf.append).close()
 
 
 async def test_no_file_stays_open(directory, shelf):
@@ -224,10 +235,10 @@ async def test_no_file_stays_open(directory, shelf):
     journal.start()
     for batch in range(5):
         await asyncio.gather(*map(journal.write, lines(20, start=20 * batch)))
-    await asyncio.to_thread(journal.close)
+    await journal.close()
     open_files = [each.readlink() for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
     assert not [path for path in open_files if path.is_relative_to(directory)]
-    assert not [thread for thread in threading.enumerate() if thread in journal._threads]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("journal")]
 
 
 # --- Dying ----------------------------------------------------------------------------------------
@@ -285,7 +296,7 @@ async def test_a_starting_process_adopts_what_a_dead_one_left_at_once(directory,
     journal = Journal(directory, append=shelf.append)
     journal.start()
     await shelf.holds(3)
-    journal.close()
+    await journal.close()
     assert left(directory) == []
 
 
@@ -310,7 +321,7 @@ async def test_a_segment_adopted_between_its_birth_and_its_lock_is_begun_anew(di
 
     monkeypatch.setattr(module, "_hold", late)
     begun = Segment.create(directory)
-    begun.write(lines(1))
+    begun.append(lines(1))
     begun.finish()
     assert ship(directory, append=shelf.append) == 1
     assert left(directory) == []
@@ -406,17 +417,32 @@ async def test_shipping_survives_whatever_goes_wrong_in_it(directory, shelf, mon
     journal.start()
     await journal.write(b'{"id": 0}')
     await shelf.holds(1)
-    journal.close()
+    await journal.close()
 
 
 # --- The disk is full -----------------------------------------------------------------------------
 
 
 async def test_on_a_full_disk_records_go_straight_to_the_store(journal, directory, shelf, monkeypatch):
-    full_disk(monkeypatch)
+    full_disk(monkeypatch, directory)
     await asyncio.gather(*map(journal.write, lines(10)))
     assert shelf.lines == lines(10)
-    journal.close()
+    await journal.close()
+    assert left(directory) == []
+
+
+async def test_what_could_not_be_synced_goes_straight_to_the_store(journal, directory, shelf, monkeypatch):
+    async def fails(_disk: Disk, _descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    await journal.write(b'{"id": 0}')
+    with monkeypatch.context() as patch:
+        patch.setattr(Disk, "sync", fails)
+        await journal.write(b'{"id": 1}')
+        assert b'{"id": 1}' in shelf.lines
+    await journal.write(b'{"id": 2}')
+    await journal.close()
+    assert sorted(shelf.lines) == lines(3)
     assert left(directory) == []
 
 
@@ -426,7 +452,7 @@ async def test_a_write_that_fails_in_the_middle_leaves_the_lines_before_it_whole
     monkeypatch.setattr(module, "ROTATE_AFTER", 3600)
     await journal.write(b'{"id": 0}')
     with monkeypatch.context() as patch:
-        full_disk(patch, after=4)
+        full_disk(patch, directory, after=4)
         shelf.away = True
         with pytest.raises(OSError, match="No space left"):
             await journal.write(b'{"id": 1}')
@@ -434,16 +460,16 @@ async def test_a_write_that_fails_in_the_middle_leaves_the_lines_before_it_whole
     assert kept.read_bytes() == b'{"id": 0}\n'
     shelf.away = False
     await journal.write(b'{"id": 2}')
-    journal.close()
+    await journal.close()
     assert sorted(shelf.lines) == [b'{"id": 0}', b'{"id": 2}']
 
 
 async def test_with_disk_and_store_both_gone_the_caller_hears_of_it_and_later_ones_are_served(
-    journal, shelf, monkeypatch
+    journal, directory, shelf, monkeypatch
 ):
     shelf.away = True
     with monkeypatch.context() as patch:
-        full_disk(patch)
+        full_disk(patch, directory)
         with pytest.raises(OSError, match="No space left"):
             await journal.write(b'{"id": 0}')
         patch.setattr(journal, "_append", lambda _lines: 1 / 0)
@@ -454,11 +480,11 @@ async def test_with_disk_and_store_both_gone_the_caller_hears_of_it_and_later_on
     await shelf.holds(1)
 
 
-async def test_a_failure_that_nobody_waits_for_makes_no_noise(journal, shelf, monkeypatch):
+async def test_a_failure_that_nobody_waits_for_makes_no_noise(journal, directory, shelf, monkeypatch):
     noise = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: noise.append(context))
     shelf.away = True
-    full_disk(monkeypatch)
+    full_disk(monkeypatch, directory)
     forgotten = journal.write(b'{"id": 0}')
     with pytest.raises(OSError, match="No space left"):
         await journal.write(b'{"id": 1}')

@@ -1,5 +1,6 @@
 """MongoDB under the meter: its documents, the order in which it counts them, and what may go wrong with it."""
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -403,10 +404,14 @@ def test_no_password_is_in_errors_or_in_the_log(caplog, tmp_path):
     url = f"mongodb://meter:{SECRET}@127.0.0.1:{free_port()}/meter?serverSelectionTimeoutMS=50"
     store = MongoStore(url)
     (tmp_path / "00000000000000000001-1-aaaaaaaa.ready").write_bytes(msgspec.json.encode(record(BOT)) + b"\n")
-    shipping = journal.Journal(tmp_path, append=store.append)
     caplog.set_level("DEBUG")
-    shipping.start()
-    shipping.close()
+
+    async def ship() -> None:
+        shipping = journal.Journal(tmp_path, append=store.append)
+        shipping.start()
+        await shipping.close()
+
+    asyncio.run(ship())
     assert "store_unavailable" in caplog.text
     with pytest.raises(StoreUnavailable) as away:
         store.append(written(record(BOT)))

@@ -154,7 +154,7 @@ async def test_two_models_answer_the_same_prompt_each_metered(ask, house, echo):
     assert one.first_word_ms is not None
     assert one.took_ms is not None
     assert one.first_word_ms <= one.took_ms
-    records = {record["model"]: record for record in house.records()}
+    records = {record["model"]: record for record in await house.records()}
     assert set(records) == {"gpt-4o-mini", "claude-haiku-4-5"}
     assert {record["experiment_arm"] for record in records.values()} == {""}
     # 3 tokens at $0.15 and 5 at $0.60 a million
@@ -200,7 +200,7 @@ async def test_who_stops_listening_stops_the_providers_and_what_came_is_metered(
     assert {each.code for each in round_.answers} == {"stopped"}
     assert all(each.record for each in round_.answers)
     assert {received.outcome for received in await echo.arequests(count=2)} == {"client_gone"}
-    assert {record["status"] for record in house.records()} == {"client_closed"}
+    assert {record["status"] for record in await house.records()} == {"client_closed"}
 
 
 async def test_plans_answer_over_their_own_routes_and_count_for_the_agent(ask, house, echo, settings):
@@ -211,7 +211,7 @@ async def test_plans_answer_over_their_own_routes_and_count_for_the_agent(ask, h
     first, second = await all_of(ask("one two three", starter, msgspec.structs.replace(starter, routes="premium")))
     assert first.ok
     assert second.ok
-    records = {record["model"]: record for record in house.records()}
+    records = {record["model"]: record for record in await house.records()}
     assert {model: (record["tier"], record["mode"]) for model, record in records.items()} == {
         "mistral-small-latest": ("economy", "managed"),
         "claude-sonnet-4-20250514": ("economy", "managed"),
@@ -226,7 +226,7 @@ async def test_no_comparison_passes_the_ceiling(ask, house, echo, settings):
     # Room for one answer of at most 2,048 tokens, not for two.
     answers = await all_of(ask("one two three", *[on_plan("economy", most_tokens=2_500)] * 2))
     assert sorted((each.ok, each.code) for each in answers) == [(False, "overage_ceiling_reached"), (True, "")]
-    assert len(house.records()) == 1
+    assert len(await house.records()) == 1
 
 
 class Full:

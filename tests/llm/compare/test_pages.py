@@ -285,7 +285,7 @@ async def test_a_blind_run_names_nobody_until_maya_votes_and_stores_no_word(maya
     assert first.cost is not None
     again = await client.post(f"{COMPARE}{run.pk}/ask/", asked)
     assert again.status_code == 409
-    assert len(at_work.records()) == 2
+    assert len(await at_work.records()) == 2
 
     voted = await client.post(f"{COMPARE}{run.pk}/vote/", {"number": 0, "place": 1, "thumb": 1}, headers=HTMX)
     revealed = voted.content.decode()
@@ -329,7 +329,7 @@ async def test_the_ceiling_is_kept_in_comparisons_and_said_in_words(elena, baker
     assert "Starter" in told
     for word in ("mistral", "gpt", "OpenAI"):
         assert word not in told
-    assert at_work.records() == []
+    assert await at_work.records() == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -364,7 +364,7 @@ async def test_who_leaves_stops_the_providers_and_what_came_is_noted(maya, write
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)
     assert {received.outcome for received in await echo.arequests(count=2)} == {"client_gone"}
-    assert {record["status"] for record in at_work.records()} == {"client_closed"}
+    assert {record["status"] for record in await at_work.records()} == {"client_closed"}
     assert {(row.status, row.tokens_output > 0) for row in await rows(run)} == {("stopped", True)}
 
 

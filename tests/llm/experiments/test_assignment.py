@@ -80,7 +80,7 @@ async def test_the_same_session_is_answered_by_the_same_side(alexs):
     for name in ("ann", "bob", "cleo", "dan", "eve", "fay"):
         for _again in range(3):
             await alexs.call(HELLO, headers={"x-vutler-session": name})
-    records = alexs.records()
+    records = await alexs.records()
     by_session = {(each["session"], each["experiment_arm"], each["provider"]) for each in records}
     assert (len(records), len(by_session)) == (18, 6)
     assert {arm for _session, arm, _provider in by_session} == {"arm-0", "arm-1"}
@@ -102,7 +102,7 @@ async def test_without_a_session_the_end_user_is_one(alexs, path, body):
     for _again in range(4):
         assert (await alexs.call(body, path=path)).status == 200
     place = Split(experiment_id=EXPERIMENT, weights=(1, 1)).place("user:maya")
-    assert {(each["experiment_arm"], each["session"]) for each in alexs.records()} == {
+    assert {(each["experiment_arm"], each["session"]) for each in await alexs.records()} == {
         (f"arm-{place.arm}", place.session)
     }
 
@@ -111,13 +111,13 @@ async def test_without_a_session_the_end_user_is_one(alexs, path, body):
 async def test_who_names_nobody_is_a_session_of_one_request(alexs, odd):
     await alexs.call({**HELLO, **odd})
     await alexs.call({**HELLO, **odd})
-    sessions = {each["session"] for each in alexs.records()}
+    sessions = {each["session"] for each in await alexs.records()}
     assert len(sessions) == 2
 
 
 async def test_embeddings_are_no_part_of_an_experiment(alexs):
     await alexs.call({"model": "text-embedding-3-small", "input": "one"}, path="/v1/embeddings")
-    record = alexs.record()
+    record = await alexs.record()
     assert (record["experiment_arm"], record["session"]) == ("", None)
 
 
@@ -144,7 +144,7 @@ async def test_a_fallback_counts_for_the_side_that_was_chosen(alexs, echo):
     echo.script("status=503", provider="openai")
     answered = await alexs.call(HELLO, headers={"x-vutler-session": "maya"})
     assert answered.headers["x-vutler-provider"] == "groq"
-    record = alexs.record()
+    record = await alexs.record()
     assert (record["experiment_arm"], record["provider"], record["status"]) == ("arm-0", "groq", "ok")
 
 
@@ -155,7 +155,7 @@ async def test_a_smaller_plans_routes_answer_and_the_bill_stays_with_the_agents_
     whole = on_plan("standard")
     house.agents[TOKEN] = divided(whole, msgspec.structs.replace(whole, routes="economy"), weights=(1,))
     assert (await house.call(HELLO)).status == 200
-    record = house.record()
+    record = await house.record()
     assert (record["provider"], record["tier"], record["experiment_arm"]) == ("minimax", "standard", "arm-0")
     assert record["price_total"] == 50_000_000
 
@@ -232,5 +232,5 @@ async def test_what_is_no_prompt_is_left_to_the_provider(house, echo):
 async def test_an_addition_to_the_prompt_is_not_in_the_record(house, echo):
     told(house, echo.url("openai"), PRIVATE)
     await house.call(HELLO)
-    assert house.record()["status"] == "ok"
+    assert (await house.record())["status"] == "ok"
     assert PRIVATE.encode() not in house.lines[0]

@@ -53,7 +53,7 @@ async def test_the_last_word_counts_and_no_record_is_made_of_it(house, answered)
         taken = await house.call({"request_id": answered, **thought}, path=PATH)
         assert taken.json()["score"] == score
     assert [each.score for each in await feedback()] == [0.5]
-    assert house.records() == []
+    assert await house.records() == []
 
 
 @pytest.mark.parametrize(
