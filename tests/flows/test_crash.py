@@ -35,6 +35,7 @@ async def test_kill_9_in_the_middle_of_2000_requests_loses_and_doubles_nothing(e
 
 
 async def test_the_database_is_away_for_30_seconds_under_load_and_nobody_notices(echo, tmp_path):
+    echo.script("delay=0.05")  # a provider takes its time, and the agent keeps within its requests a minute
     postgres = Postgres(durable=True)
     gateway = GatewayProcess(echo, database=postgres.url, var_dir=tmp_path)
     gateway.start()
