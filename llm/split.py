@@ -4,7 +4,10 @@ Every process, at any time, comes to the same answer. What is noted of a session
 own id: it says which requests belong together, and neither whose they are nor what they do in another experiment.
 """
 
+from bisect import bisect_right
+from functools import lru_cache
 from hashlib import blake2b
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 import msgspec
@@ -27,12 +30,20 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
 
     def place(self, session: str) -> Place:
         """Return where a session belongs."""
-        digest = blake2b(session.encode(), digest_size=16, key=self.experiment_id.encode()[:64]).digest()
+        hashing = _keyed(self.experiment_id).copy()
+        hashing.update(session.encode())
+        digest = hashing.digest()
         # The first half chooses the arm, the second one names the session: neither tells of the other.
-        mark = int.from_bytes(digest[:8], "big") * sum(self.weights)
-        reached = 0
-        for arm, weight in enumerate(self.weights):
-            reached += weight * _WHOLE
-            if mark < reached:
-                return Place(arm, digest[8:].hex())
-        raise AssertionError("weights add up to the whole")
+        return Place(bisect_right(_ends(self.weights), int.from_bytes(digest[:8], "big")), digest[8:].hex())
+
+
+@lru_cache(1024)
+def _keyed(experiment_id: str) -> blake2b:
+    return blake2b(digest_size=16, key=experiment_id.encode()[:64])
+
+
+@lru_cache(1024)
+def _ends(weights: tuple[int, ...]) -> list[int]:
+    """Return where each arm's share of all digests ends: the first one that is the next arm's."""
+    whole = sum(weights)
+    return [-(-reached * _WHOLE // whole) for reached in accumulate(weights)]
