@@ -37,7 +37,7 @@ def thumb(request: HttpRequest, request_id: UUID) -> HttpResponse:
         feedback.keep(record, score=score, at=timezone.now())
     if request.headers.get("hx-request") == "true":
         context = {"record": record, "score": score, "back": request.POST.get("next")}
-        return render(request, "llm/_thumbs.html", context)
+        return render(request, "llm/thumbs.html", context)
     return redirect(_back(request, record))
 
 

@@ -27,6 +27,7 @@ from metering.report import Allowance, Name, report
 from metering.store import StoreUnavailable, get_store
 from metering.totals import BYOKEY, Totals
 
+NEWEST: Final = 20  # records on an agent's page; the older ones are a page of their own
 STATUSES: Final[dict[str, Any]] = {
     "ok": _("Answered"),
     "provider_error": _("Refused by the provider"),
@@ -82,7 +83,7 @@ def agent(request: HttpRequest, agent_id: UUID) -> HttpResponse:
     month = _month(request, now)
     try:
         parts, latencies = reading.agent_month(workspace_id=found.workspace_id, agent_id=found.pk, month=month)
-        page = get_store().records(workspace_id=found.workspace_id, month=month, agent_id=found.pk)
+        page = get_store().records(workspace_id=found.workspace_id, month=month, agent_id=found.pk, limit=NEWEST)
         first = reading.first_month(workspace_id=found.workspace_id)
     except StoreUnavailable:
         return _away(request)
