@@ -125,10 +125,10 @@ class Gateway:
             GatewayError: for everything that keeps an answer from beginning.
         """
         agent = _admitted(agent) if agent else await self._admit(call)
+        request = read(call, agent.target.model if agent.target else MANAGED_MODEL)
         session = ""
         if agent.split and read is not read_embeddings:  # what is compared are models that write
-            agent, session = assigned(agent, call)
-        request = read(call, agent.target.model if agent.target else MANAGED_MODEL)
+            agent, session = assigned(agent, call, request)
         if agent.replaced:
             request = as_asked(request, agent)
         exchange = Exchange(

@@ -40,12 +40,16 @@ class _ChatFields(msgspec.Struct, frozen=True):
     model: str | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    user: Any = None
+    metadata: Any = None
 
 
 class _MessagesFields(msgspec.Struct, frozen=True):
     messages: list[msgspec.Raw]
     model: str | None = None
     stream: bool | None = None
+    user: Any = None
+    metadata: Any = None
 
 
 class _ResponsesFields(msgspec.Struct, frozen=True):
@@ -54,6 +58,8 @@ class _ResponsesFields(msgspec.Struct, frozen=True):
     model: str | None = None
     stream: bool | None = None
     background: bool | None = None
+    user: Any = None
+    metadata: Any = None
 
 
 class _EmbeddingsFields(msgspec.Struct, frozen=True):
@@ -77,13 +83,17 @@ _write: Final = msgspec.json.Encoder().encode
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """A request of any dialect: its type says which. ``model`` is the one it names, or else its agent's own."""
+    """A request of any dialect: its type says which. ``model`` is the one it names, or else its agent's own.
+
+    ``end_user`` is whom it says that it's for, if it does.
+    """
 
     id: str
     body: bytes
     model: str
     names_model: bool
     stream: bool
+    end_user: str = ""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id})"
@@ -135,6 +145,7 @@ def read_chat(call: Call, default_model: str) -> ChatRequest:
         model=_model(fields.model, default_model),
         names_model=fields.model is not None,
         stream=bool(fields.stream),
+        end_user=_end_user(fields) if fields.user or fields.metadata else "",
         wants_usage=bool(fields.stream_options and fields.stream_options.include_usage),
     )
 
@@ -153,6 +164,7 @@ def read_messages(call: Call, default_model: str) -> MessagesRequest:
         model=_model(fields.model, default_model),
         names_model=fields.model is not None,
         stream=bool(fields.stream),
+        end_user=_end_user(fields) if fields.user or fields.metadata else "",
         forwarded={name: value for name, value in sent.items() if value and value.isascii() and value.isprintable()},
     )
 
@@ -173,6 +185,7 @@ def read_responses(call: Call, default_model: str) -> ResponsesRequest:
         model=_model(fields.model, default_model),
         names_model=fields.model is not None,
         stream=bool(fields.stream),
+        end_user=_end_user(fields) if fields.user or fields.metadata else "",
     )
 
 
@@ -209,6 +222,12 @@ def read_fields(decode: Callable[[bytes], Fields], body: bytes) -> Fields:
         return decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _unreadable(error) from None
+
+
+def _end_user(fields: _ChatFields | _MessagesFields | _ResponsesFields) -> str:
+    """Return the end user's name. What isn't text names nobody, and is the provider's to refuse."""
+    in_metadata = fields.metadata.get("user_id") if isinstance(fields.metadata, dict) else None
+    return next((each for each in (fields.user, in_metadata) if each and isinstance(each, str)), "")
 
 
 def _model(named: str | None, default: str) -> str:

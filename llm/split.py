@@ -36,6 +36,11 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
         # The first half chooses the arm, the second one names the session: neither tells of the other.
         return Place(bisect_right(_ends(self.weights), int.from_bytes(digest[:8], "big")), digest[8:].hex())
 
+    def place_of_request(self, request_id: str) -> Place:
+        """Return where a request belongs that is no part of a session: its id (a UUIDv7) is chance enough."""
+        chance = int(request_id[24:], 16) << 16
+        return Place(bisect_right(_ends(self.weights), chance), request_id[19:23] + request_id[24:])
+
 
 @lru_cache(1024)
 def _keyed(experiment_id: str) -> blake2b:

@@ -11,6 +11,7 @@ from agents.crypto import Secret
 from llm.providers.base import Target
 from llm.snapshot import AgentSnapshot
 from llm.split import Split
+from metering.usage import record_id
 from tests.llm.gateway import TOKEN, agent, on_plan
 
 EXPERIMENT = "0199bbbb-0000-7000-8000-00000000000e"
@@ -68,6 +69,18 @@ def test_shares_are_met(weights):
     for arm, weight in enumerate(weights):
         expected = 20_000 * weight / sum(weights)
         assert abs(counted[arm] - expected) < 4 * expected**0.5
+
+
+def test_requests_that_name_no_session_are_shared_out_by_their_ids():
+    split = Split(experiment_id=EXPERIMENT, weights=(70, 20, 10))
+    places = [split.place_of_request(record_id()) for _request in range(20_000)]
+    counted = Counter(place.arm for place in places)
+    assert [round(counted[arm] / 20_000, 1) for arm in range(3)] == [0.7, 0.2, 0.1]
+    assert len({place.session for place in places}) == 20_000
+    assert {len(place.session) for place in places} == {16}
+    first = "019aaaaa-0000-7000-8000-000000000000"
+    assert split.place_of_request(first) == split.place_of_request(first) == (0, "8000000000000000")
+    assert split.place_of_request("019aaaaa-0000-7000-bfff-ffffffffffff").arm == 2
 
 
 def test_what_is_noted_of_a_session_does_not_name_it():
