@@ -1,40 +1,31 @@
 """Which arm of its agent's experiment a request goes to, and how it is asked there."""
 
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from llm.instructions import with_instructions
 from llm.requests import Call, Request
 from llm.snapshot import AgentSnapshot
+from llm.split import Split
 
 SESSION: Final = b"x-vutler-session"
 
 AnyRequest = TypeVar("AnyRequest", bound=Request)
 
 
-class Assigned(NamedTuple):
-    """What answers a request, and the digest of its session."""
-
-    agent: AgentSnapshot
-    session: str
-
-
-def assigned(agent: AgentSnapshot, call: Call, request: Request) -> Assigned:
-    """Return the arm that the request's session belongs to; the agent itself where no experiment runs.
+def assigned(agent: AgentSnapshot, split: Split, call: Call, request: Request) -> tuple[AgentSnapshot, str]:
+    """Return the arm of the agent's that the request's session belongs to, and the session's digest.
 
     A session is what the header names, or else the request's end user, or else just the request.
     """
-    split = agent.split
-    if split is None:
-        return Assigned(agent, "")
     if named := call.headers.get(SESSION, b"").decode("latin-1").strip():
         arm, session = split.place(f"session:{named}")
     elif request.end_user:
         arm, session = split.place(f"user:{request.end_user}")
     else:
         arm, session = split.place_of_request(call.id)
-    return Assigned(agent.arms[arm], session)
+    return agent.arms[arm], session
 
 
 def as_asked(request: AnyRequest, agent: AgentSnapshot) -> AnyRequest:

@@ -128,7 +128,7 @@ class Gateway:
         request = read(call, agent.target.model if agent.target else MANAGED_MODEL)
         session = ""
         if agent.split and read is not read_embeddings:  # what is compared are models that write
-            agent, session = assigned(agent, call, request)
+            agent, session = assigned(agent, agent.split, call, request)
         if agent.replaced:
             request = as_asked(request, agent)
         exchange = Exchange(

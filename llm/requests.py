@@ -78,7 +78,7 @@ _read_chat: Final = msgspec.json.Decoder(_ChatFields).decode
 _read_messages: Final = msgspec.json.Decoder(_MessagesFields).decode
 _read_responses: Final = msgspec.json.Decoder(_ResponsesFields).decode
 _read_embeddings: Final = msgspec.json.Decoder(_EmbeddingsFields).decode
-_read_values: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_read_values: Final[Callable[[bytes], dict[str, Any]]] = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _write: Final = msgspec.json.Encoder().encode
 
 
@@ -207,9 +207,11 @@ def read_embeddings(call: Call, default_model: str) -> EmbeddingsRequest:
 
 def with_fields(body: bytes, fields: dict[str, Any], *, without: str = "") -> bytes:
     """Return a JSON object with ``fields`` set and one left out; every other value keeps its bytes."""
-    raw = _read_values(body)
-    raw.pop(without, None)
-    return _write({**raw, **fields})
+    values = _read_values(body)
+    if without:
+        values.pop(without, None)
+    values.update(fields)
+    return _write(values)
 
 
 def read_fields(decode: Callable[[bytes], Fields], body: bytes) -> Fields:
