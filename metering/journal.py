@@ -30,7 +30,7 @@ from metering.disk import Disk
 from metering.store.base import BadRecord, StoreUnavailable
 
 ROTATE_AFTER: Final = 0.5  # seconds
-GATHER_FOR: Final = 0.002  # seconds, so that requests that end together share one sync
+GATHER_FOR: Final = 0.005  # seconds, so that requests that end together share one sync
 ROTATE_AT: Final = 8 * 1024 * 1024  # bytes
 BATCH: Final = 2_000  # records in one statement
 ADOPT_EVERY: Final = 5.0  # seconds
