@@ -288,7 +288,9 @@ class Segment:
         # Where it can't be renamed, it is adopted like a dead process's, once it's closed.
         with contextlib.suppress(OSError):
             self._path.rename(self._path.with_suffix(".ready"))
-        os.close(self._descriptor)
+        # It is closed even where closing tells of an error; what was synced is on disk.
+        with contextlib.suppress(OSError):
+            os.close(self._descriptor)
 
 
 def ship(directory: Path, *, append: Append) -> int:
