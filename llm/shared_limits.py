@@ -17,6 +17,7 @@ from llm.limits import CEILING_REACHED, HELD_AT_MOST, Allowed, Ask, Counted, Cou
 
 KEPT_FOR: Final = 40 * 24 * 3600  # seconds: a month's count outlives its month
 CONNECTIONS: Final = 16  # a process; a script takes microseconds, and who comes later waits
+ANSWER_WITHIN: Final = 1.0  # seconds that Redis has, before this process keeps limits by itself
 RETRY_AFTER: Final = 2.0  # seconds in which Redis isn't asked again once it failed
 
 # Refills both buckets, refuses if one is short, and else takes a request. Levels are floats in text.
@@ -84,7 +85,11 @@ class SharedLimits:
     def __init__(self, *, url: str, count_month: CountMonth, clock: Callable[[], float] = time.time) -> None:
         """Use the Redis at ``url``; rebuild a month's count with ``count_month(agent_id, month)``."""
         pool: Any = redis.asyncio.BlockingConnectionPool.from_url(
-            url, max_connections=CONNECTIONS, timeout=2, socket_timeout=1, socket_connect_timeout=1
+            url,
+            max_connections=CONNECTIONS,
+            timeout=2 * ANSWER_WITHIN,
+            socket_timeout=ANSWER_WITHIN,
+            socket_connect_timeout=ANSWER_WITHIN,
         )
         self._redis: Any = redis.asyncio.Redis(connection_pool=pool)
         self._pool = pool

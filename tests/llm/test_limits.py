@@ -166,7 +166,9 @@ async def test_a_reservation_whose_process_died_is_let_go(clock, meter):
     await shared.close()
 
 
-async def test_four_processes_share_one_ceiling(meter):
+async def test_four_processes_share_one_ceiling(meter, monkeypatch):
+    # On a busy machine Redis is slow, and not away.
+    monkeypatch.setattr("llm.shared_limits.ANSWER_WITHIN", 30.0)
     processes = [SharedLimits(url=os.environ["TEST_REDIS_URL"], count_month=meter) for _ in range(4)]
     await processes[0]._redis.flushdb()
     asks = [(processes[n % 4], ask(estimate=1_000, ceiling=7_999)) for n in range(200)]
