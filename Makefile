@@ -24,7 +24,7 @@ run: $(VENV)/.base $(LOCALES) ## try it: web, gateway and jobs on 127.0.0.1:8000
 	@exec $(BIN)/python -m vutler.run
 
 test: setup machine $(NODE_SDKS) ## install what the tests need, and pass them
-	$(BIN)/python -m pytest -n 3 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 setup: $(VENV)/.dev $(LOCALES) ## the virtual environment with all packages
 
