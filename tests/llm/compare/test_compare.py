@@ -161,15 +161,15 @@ async def test_two_models_answer_the_same_prompt_each_metered(ask, house, echo):
     assert one.cost == Decimal("0.00000345")
 
 
+async def openai_and_groq(ask, echo):
+    """Say hello to both; return what each answered."""
+    groq = agent("groq", echo.url("groq"), model="llama-3.3-70b-versatile")
+    return await all_of(ask("Hello", agent("openai", echo.url("openai")), groq))
+
+
 async def test_one_providers_refusal_leaves_the_others(ask, echo):
     echo.script("status=401; quote_key", provider="openai")
-    refused, answered = await all_of(
-        ask(
-            "Hello",
-            agent("openai", echo.url("openai")),
-            agent("groq", echo.url("groq"), model="llama-3.3-70b-versatile"),
-        )
-    )
+    refused, answered = await openai_and_groq(ask, echo)
     assert (refused.ok, refused.code, refused.http_status) == (False, "provider_error", 401)
     assert refused.problem
     assert "sk-alex" not in refused.problem
@@ -178,13 +178,7 @@ async def test_one_providers_refusal_leaves_the_others(ask, echo):
 
 async def test_an_answer_that_breaks_off_keeps_what_came_and_says_so(ask, echo):
     echo.script("words=10; cut=3", provider="openai")
-    cut, whole = await all_of(
-        ask(
-            "Hello",
-            agent("openai", echo.url("openai")),
-            agent("groq", echo.url("groq"), model="llama-3.3-70b-versatile"),
-        )
-    )
+    cut, whole = await openai_and_groq(ask, echo)
     assert (cut.ok, cut.http_status, whole.ok) == (False, 200, True)
     assert "broke off" in cut.problem
     assert cut.text
