@@ -1,6 +1,6 @@
 """Measures the gateway on one core against a bare relay, interleaved in one run.
 
-    make bench            (or: python benchmarks/gateway.py [--seconds 5] [--rounds 3] [--connections 32])
+    make bench            (or: python benchmarks/gateway.py [--seconds 5] [--rounds 3] [--connections 32 256])
 
 Both run on the same ASGI server and the same upstream client, pinned to one core; the load (wrk), the provider
 and Postgres have the others. The gateway authenticates, parses, meters, writes its journal to disk and ships it
@@ -52,7 +52,7 @@ class Server:
             "--loop",
             "uvloop",
             "--http",
-            "httptools",
+            "vutler.http:Protocol",
             "--no-access-log",
             "--no-proxy-headers",
             "--log-level",
@@ -179,13 +179,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--connections", type=int, nargs="+", default=[32, 256], help="a table of plain answers each")
     parser.add_argument("--stream-connections", type=int, default=128)
     options = parser.parse_args()
     if not shutil.which("wrk"):
         raise SystemExit("This needs wrk: apt-get install wrk")
     cores = os.cpu_count() or 1
     others = f"1-{cores - 1}" if cores > 1 else "0"
+    if cores > 1:
+        os.sched_setaffinity(0, range(1, cores))  # and with it whatever is started below, but for the servers
 
     directory = Path(tempfile.mkdtemp(prefix="vutler-bench-"))
     upstream_port = free_port()
@@ -213,7 +215,7 @@ def main() -> None:
             Server("gateway", "vutler.asgi:application", free_port(), env),
         ]
         for title, stream, connections in (
-            (f"Plain answers, {options.connections} connections", False, options.connections),
+            *((f"Plain answers, {count} connections", False, count) for count in options.connections),
             (f"Streams of 50 chunks, {options.stream_connections} connections", True, options.stream_connections),
         ):
             script, parted = (wrk_script(directory, each, stream=stream) for each in (token, divided))

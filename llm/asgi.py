@@ -186,12 +186,12 @@ class GatewayApp:
     def _handler(self, scope: Scope) -> Handler:
         path: str = scope["path"]
         methods = self._routes.get(path)
-        name = path.removeprefix(f"{MODELS}/")
-        if methods is None and name and name != path:
-            # Names may hold slashes: OpenRouter's do.
-            methods = {"GET": partial(self._model, name=name)}
         if methods is None:
-            raise NotFound(f"There is no {path} here.")
+            # Names may hold slashes: OpenRouter's do.
+            name = path.removeprefix(f"{MODELS}/")
+            if name in (path, ""):
+                raise NotFound(f"There is no {path} here.")
+            methods = {"GET": partial(self._model, name=name)}
         handler = methods.get(scope["method"])
         if handler is None:
             allowed = ", ".join(methods)

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections import defaultdict, deque
+from time import monotonic
 from typing import Final
 
 from agents.catalogue import CUSTOM
@@ -167,7 +168,7 @@ class Pool:
 
 
 def _oldest() -> float:
-    return asyncio.get_running_loop().time() - IDLE_AT_MOST
+    return monotonic() - IDLE_AT_MOST
 
 
 class Upstream:

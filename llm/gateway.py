@@ -124,7 +124,7 @@ class Gateway:
         Raises:
             GatewayError: for everything that keeps an answer from beginning.
         """
-        agent = _admitted(agent) if agent else await self._admit(call)
+        agent = _admitted(agent or await self._snapshots.get(call.token))
         request = read(call, agent.target.model if agent.target else MANAGED_MODEL)
         session = ""
         if agent.split and read is not read_embeddings:  # what is compared are models that write
@@ -151,7 +151,7 @@ class Gateway:
         Raises:
             GatewayError: for everything that keeps an answer from beginning.
         """
-        agent = await self._admit(call)
+        agent = _admitted(await self._snapshots.get(call.token))
         found = Found(OK, [JSON], MANAGED_MODELS)
         if agent.target:
             provider = PROVIDERS[agent.target.provider]
@@ -168,7 +168,7 @@ class Gateway:
         Raises:
             GatewayError: for everything that keeps an answer from beginning.
         """
-        agent = await self._admit(call)
+        agent = _admitted(await self._snapshots.get(call.token))
         request = read_messages(call, agent.target.model if agent.target else MANAGED_MODEL)
         outgoing = PROVIDERS[agent.target.provider].count_tokens(request, agent.target) if agent.target else None
         if agent.target and outgoing:
@@ -195,9 +195,6 @@ class Gateway:
         await asyncio.gather(*self._settling, return_exceptions=True)
         await self._once.close()
         await self._desk.close()
-
-    async def _admit(self, call: Call) -> AgentSnapshot:
-        return _admitted(await self._snapshots.get(call.token))
 
     async def _looked_up(self, target: Target, outgoing: Outgoing, *, method: str = "POST") -> "Found":
         """Ask something of the provider that costs nothing, and so leaves no record."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -59,7 +60,7 @@ class Origins:
         scheme, _colon, rest = url.partition("://")
         authority, _slash, path = rest.partition("/")
         named = f"{scheme}://{authority}", guarded
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         known = self._known.get(named)
         if known is None or known[1] < now:
             origin = await self._checked(url, named) if guarded else _own(url)

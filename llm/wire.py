@@ -7,6 +7,7 @@ from sending, and the address connected to is the caller's to choose. ``docs/dec
 
 import asyncio
 from collections import deque
+from time import monotonic
 from typing import Final, cast
 
 import httptools
@@ -56,6 +57,7 @@ class Connection(asyncio.Protocol):
         "_reusable",
         "_silence",
         "_timer",
+        "_to_send",
         "_transport",
         "_unread",
         "_waiter",
@@ -72,13 +74,14 @@ class Connection(asyncio.Protocol):
         self._failure: Exception | None = None
         self._paused = False
         self._busy = False
-        self.heard_at = loop.time()
+        self.heard_at = monotonic()
         self._begin()
 
     def _begin(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
         self._body: deque[bytes] = deque()
         self._buffered = 0
+        self._to_send = b""
         self._unread = 0  # bytes that came since the request, or since the last piece of body
         self._head_size = 0
         self._complete = False
@@ -99,9 +102,12 @@ class Connection(asyncio.Protocol):
         self._begin()
         self._busy = True
         self._silence = silence
-        self.heard_at = self._loop.time()
+        self.heard_at = monotonic()
         self._timer = self._loop.call_later(silence, self._check_silence)
-        cast("asyncio.Transport", self._transport).write(data)
+        # At the end of the turn, with the requests of others: a provider that is woken once takes them all, and waking
+        # it costs more than sending.
+        self._to_send = data
+        self._loop.call_soon(self._send)
         while not self.status:
             await self._news()
 
@@ -145,7 +151,7 @@ class Connection(asyncio.Protocol):
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        whole = self._complete and self._reusable and not self._failure and not self._body
+        whole = self._complete and self._reusable and not self._failure and not self._body and not self._to_send
         if whole and self._transport and not self._transport.get_write_buffer_size():
             return True
         self.abort()
@@ -161,12 +167,17 @@ class Connection(asyncio.Protocol):
         """Whether the other side hasn't closed it meanwhile."""
         return self._failure is None and self._transport is not None and not self._transport.is_closing()
 
+    def _send(self) -> None:
+        data, self._to_send = self._to_send, b""
+        if self.usable:
+            cast("asyncio.Transport", self._transport).write(data)
+
     def _take(self) -> bytes:
         part = self._body.popleft()
         self._buffered -= len(part)
         if self._paused and self._buffered < BUFFERED_AT_MOST // 2 and self._transport:
             self._paused = False
-            self.heard_at = self._loop.time()  # it was us who kept it silent
+            self.heard_at = monotonic()  # it was us who kept it silent
             self._transport.resume_reading()
         return part
 
@@ -188,7 +199,7 @@ class Connection(asyncio.Protocol):
         self._timer = None
         if self._complete:
             return
-        left = self._silence if self._paused else self.heard_at + self._silence - self._loop.time()
+        left = self._silence if self._paused else self.heard_at + self._silence - monotonic()
         if left > 0:
             self._timer = self._loop.call_later(left, self._check_silence)
         else:
@@ -217,7 +228,7 @@ class Connection(asyncio.Protocol):
             # Kept for later, it would be taken for the answer to the next request, which may be somebody else's.
             self._break(ConnectionBroken("an answer to nothing"))
             return
-        self.heard_at = self._loop.time()
+        self.heard_at = monotonic()
         self._unread += len(data)
         try:
             self._parser.feed_data(data)

@@ -5,11 +5,11 @@ from typing import Any, Final
 
 import uvicorn
 
-# Chosen by measurement: docs/decisions/0007-server-and-client.md.
+# Chosen by measurement: docs/decisions/0007-server-and-client.md and 0028-writes-leave-together.md.
 SERVER: Final[dict[str, Any]] = {
     "app": "vutler.asgi:application",
     "loop": "uvloop",
-    "http": "httptools",
+    "http": "vutler.http:Protocol",
     "ws": "none",
     "interface": "asgi3",
     "lifespan": "on",

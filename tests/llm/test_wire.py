@@ -21,6 +21,9 @@ ANSWERS = {
 }
 
 
+REQUEST = b"GET / HTTP/1.1\r\n\r\n"
+
+
 class Transport(asyncio.Transport):
     """The other end: notes what it is told to do."""
 
@@ -59,7 +62,13 @@ class Line:
         self.connection.connection_made(self.transport)
 
     async def ask(self, *, silence: float = 60.0) -> "asyncio.Task[None]":
-        asking = asyncio.create_task(self.connection.request(b"GET / HTTP/1.1\r\n\r\n", silence=silence))
+        asking = await self.begin(silence=silence)
+        await asyncio.sleep(0)  # requests leave at the end of a turn
+        return asking
+
+    async def begin(self, *, silence: float = 60.0) -> "asyncio.Task[None]":
+        """Ask; the request is still to be sent."""
+        asking = asyncio.create_task(self.connection.request(REQUEST, silence=silence))
         await asyncio.sleep(0)
         return asking
 
@@ -155,6 +164,39 @@ async def test_what_comes_after_the_answer_is_nobodys(more):
     later.connection.data_received(more)  # nobody has asked for it
     assert not later.connection.usable
     assert later.transport.aborted
+
+
+async def test_requests_leave_at_the_end_of_a_turn():
+    alex, elena = Line(), Line()
+    asking = [await alex.begin(), asyncio.create_task(elena.connection.request(REQUEST, silence=60.0))]
+    assert alex.transport.sent == []
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert alex.transport.sent == elena.transport.sent == [REQUEST]
+    for line in (alex, elena):
+        line.connection.data_received(whole(b"ok"))
+    await asyncio.gather(*asking)
+
+
+async def test_a_request_whose_caller_leaves_in_the_same_turn_is_not_sent():
+    line = Line()
+    asking = await line.begin()
+    asking.cancel()
+    line.connection.release()
+    await asyncio.sleep(0)
+    assert line.transport.sent == []
+    assert line.transport.aborted
+
+
+async def test_an_answer_that_comes_before_its_request_has_left_spoils_the_connection():
+    line = Line()
+    asking = await line.begin()
+    line.connection.data_received(whole(b"somebody else's"))
+    assert not line.connection.release()
+    await asyncio.sleep(0)
+    await asking
+    assert line.transport.sent == []
+    assert line.transport.aborted
 
 
 async def test_a_request_that_was_answered_before_it_was_sent_spoils_the_connection():
