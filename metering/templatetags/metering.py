@@ -24,6 +24,7 @@ CENT: Final = Decimal("0.01")
 DIGITS_BELOW_A_CENT: Final = 4
 THOUSAND: Final = 1000
 UNITS: Final = ((10**3, "k"), (10**6, "M"), (10**9, "B"))
+SECOND: Final = 1_000  # ms
 
 
 @register.filter
@@ -45,6 +46,17 @@ def exact(value: int | Decimal) -> str:
         value = value.normalize()
         value = value.quantize(Decimal(1)) if value == value.to_integral_value() else value
     return number_format(value, force_grouping=True)
+
+
+@register.filter
+def seconds(ms: int | None) -> str:
+    """Return a time in seconds: 0.41 s, 3.2 s, 1,204 s; a dash where there is none."""
+    if ms is None:
+        return "–"
+    if ms < SECOND // 100:
+        return _("< %(seconds)s s") % {"seconds": number_format(0.01, 2)}
+    places = 2 if ms < SECOND else 1 if ms < 10 * SECOND else 0
+    return _("%(seconds)s s") % {"seconds": number_format(ms / SECOND, places, force_grouping=True)}
 
 
 @register.filter

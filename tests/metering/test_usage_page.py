@@ -10,7 +10,7 @@ from django.utils import translation
 from agents import services
 from metering.store import StoreUnavailable
 from metering.store.sql import SqlStore
-from metering.templatetags.metering import exact, tokens, usd
+from metering.templatetags.metering import exact, seconds, tokens, usd
 from tests.agents.test_agent_pages import page
 from tests.metering.records import FEBRUARY, record, store
 
@@ -60,9 +60,28 @@ def test_money_never_rounds_to_nothing(amount, text):
     assert usd(Decimal(amount)) == text
 
 
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [
+        (None, "–"),
+        (0, "< 0.01 s"),
+        (9, "< 0.01 s"),
+        (10, "0.01 s"),
+        (412, "0.41 s"),
+        (3_210, "3.2 s"),
+        (15_304, "15 s"),
+        (1_204_000, "1,204 s"),
+    ],
+)
+def test_times_are_in_seconds(ms, text):
+    assert seconds(ms) == text
+
+
 def test_figures_follow_the_readers_language():
     with translation.override("fr"):
         assert tokens(1_234_567) == "1,2M"
+        assert seconds(3_210) == "3,2 s"
+        assert seconds(2) == "< 0,01 s"
         assert exact(Decimal("0.000416")) == "0,000416"
 
 
@@ -177,7 +196,17 @@ def test_each_request_is_a_line(alex, bot):
         record(bot, status="provider_error", http_status=429, model="gpt-9"),
     )
     html = page(alex.client().get(f"/usage/{bot.pk}/", MONTH))
-    for part in ("16 Feb, 18:00:00", "gpt-4o-mini", "email", "1,250", "380", "$0.000416", "1,200 ms", "200 from cache"):
+    for part in (
+        "16 Feb, 18:00:00",
+        "gpt-4o-mini",
+        "email",
+        "1,250",
+        "380",
+        "$0.000416",
+        "1.2 s",
+        "1,200 ms",
+        "200 from cache",
+    ):
         assert part in html
     for part in ("streamed", "cut short", "Refused by the provider 429", "no price known"):
         assert part in html
