@@ -1,6 +1,6 @@
 """Measures the gateway on one core against a bare relay, interleaved in one run.
 
-    make bench            (or: python benchmarks/gateway.py [--seconds 5] [--rounds 3] [--connections 32 256])
+    make bench            (or: python benchmarks/gateway.py [--seconds 5] [--rounds 4] [--connections 32 256])
 
 Both run on the same ASGI server and the same upstream client, pinned to one core; the load (wrk), the provider
 and Postgres have the others. The gateway authenticates, parses, meters, writes its journal to disk and ships it
@@ -178,7 +178,7 @@ def report(title: str, samples: dict[str, list[Sample]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=5)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=4, help="an even number is fair to all")
     parser.add_argument("--connections", type=int, nargs="+", default=[32, 256], help="a table of plain answers each")
     parser.add_argument("--stream-connections", type=int, default=128)
     options = parser.parse_args()
