@@ -60,7 +60,7 @@ class Server:
             "--lifespan",
             "on",
         ]
-        self.process = subprocess.Popen(pinned("0", command), cwd=ROOT, env={**os.environ, **env})
+        self.process = subprocess.Popen(["taskset", "-c", "0", *command], cwd=ROOT, env={**os.environ, **env})
         wait_for_port(port)
 
     def cpu_seconds(self) -> float:
@@ -72,15 +72,11 @@ class Server:
         self.process.wait(30)
 
 
-def pinned(cores: str, command: list[str]) -> list[str]:
-    return ["taskset", "-c", cores, *command]
-
-
-def load(server: Server, script: Path, *, seconds: int, connections: int, others: str) -> Sample:
+def load(server: Server, script: Path, *, seconds: int, connections: int) -> Sample:
     before = server.cpu_seconds()
     url = f"http://127.0.0.1:{server.port}/v1/chat/completions"
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency", "-s", str(script), url]
-    printed = subprocess.run(pinned(others, command), capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     cpu = server.cpu_seconds() - before
     if "Non-2xx" in printed or "Socket errors" in printed:
         raise SystemExit(f"{server.name} failed under load:\n{printed}")
@@ -185,7 +181,6 @@ def main() -> None:
     if not shutil.which("wrk"):
         raise SystemExit("This needs wrk: apt-get install wrk")
     cores = os.cpu_count() or 1
-    others = f"1-{cores - 1}" if cores > 1 else "0"
     if cores > 1:
         os.sched_setaffinity(0, range(1, cores))  # and with it whatever is started below, but for the servers
 
@@ -203,9 +198,7 @@ def main() -> None:
         # The yardstick writes no access log either.
         "GATEWAY_LOG": "false",
     }
-    provider = subprocess.Popen(
-        pinned(others, [sys.executable, str(ROOT / "benchmarks/upstream.py"), str(upstream_port)])
-    )
+    provider = subprocess.Popen([sys.executable, str(ROOT / "benchmarks/upstream.py"), str(upstream_port)])
     servers: list[Server] = []
     try:
         wait_for_port(upstream_port)
@@ -222,15 +215,13 @@ def main() -> None:
             relay, gateway = servers
             measured = [("bare relay", relay, script), ("gateway", gateway, script), ("experiment", gateway, parted)]
             for _name, server, script in measured:
-                load(server, script, seconds=1, connections=connections, others=others)
+                load(server, script, seconds=1, connections=connections)
             shipped(directory)
             samples: dict[str, list[Sample]] = {name: [] for name, _server, _script in measured}
             for round_ in range(options.rounds):
                 # There and back again, so that none is always the one that comes after another.
                 for name, server, script in measured if round_ % 2 == 0 else reversed(measured):
-                    samples[name].append(
-                        load(server, script, seconds=options.seconds, connections=connections, others=others)
-                    )
+                    samples[name].append(load(server, script, seconds=options.seconds, connections=connections))
                     shipped(directory)
             report(title, samples)
         for server in servers:
