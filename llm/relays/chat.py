@@ -26,11 +26,7 @@ class ChatRelay(Passing):
 
     def _read_whole(self, body: bytes) -> bool:
         completion = self._read(body)
-        if completion is None:
-            return False
-        if self.usage is None:
-            self._listen(completion)
-        return bool(completion.choices)
+        return completion is not None and bool(completion.choices)
 
     def _passes(self, event: bytes) -> bool:
         data = sse.data_of(event)
@@ -40,7 +36,6 @@ class ChatRelay(Passing):
         chunk = self._read(data)
         if chunk is None:
             return True
-        self._listen(chunk)
         if chunk.error is not None:
             self.failed = self._told = True
         return not (self._hide_usage and chunk.usage is not None and not chunk.choices)
@@ -62,12 +57,9 @@ class ChatRelay(Passing):
         if usage:
             self.usage = usage.disjoint()
             self.cost = usage.cost if usage.cost is not None else self.cost
-        return found
-
-    def _listen(self, said: Completion) -> None:
-        """Take what was put out, to estimate from where the usage isn't reported, or not to its end."""
-        for choice in said.choices:
+        for choice in found.choices:
             message = choice.delta or choice.message
             for text in message.texts() if message else ():
                 self.output.add(text)
             self._finished = self._finished or choice.finish_reason is not None
+        return found
