@@ -151,7 +151,7 @@ class Connection(asyncio.Protocol):
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        whole = self._complete and self._reusable and not self._failure and not self._body and not self._to_send
+        whole = self._complete and self._reusable and not self._failure and not self._body
         if whole and self._transport and not self._transport.get_write_buffer_size():
             return True
         self.abort()
@@ -224,9 +224,10 @@ class Connection(asyncio.Protocol):
         """Parse what came and wake whoever waits."""
         if self._failure:
             return
-        if not self._busy:
-            # Kept for later, it would be taken for the answer to the next request, which may be somebody else's.
-            self._break(ConnectionBroken("an answer to nothing"))
+        if not self._busy or self._to_send:
+            # Kept for later, it would be taken for the answer to the next request, which may be somebody else's. A
+            # request that is still to leave goes over another connection.
+            self._break(ConnectionBroken("an answer to nothing", before_answer=True))
             return
         self.heard_at = monotonic()
         self._unread += len(data)
